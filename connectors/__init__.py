@@ -1,0 +1,1 @@
+"""One package a portal; each imports only hub.contract and its neighbours here."""
