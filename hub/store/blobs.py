@@ -1,0 +1,65 @@
+"""The archive of bytes: content-addressed files, durable before their name is used anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from pathlib import Path
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Blobs:
+    """Bytes under their SHA-256, in `folder/ab/cd…`. The same bytes are stored once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, sha256: str) -> Path:
+        """Where these bytes lie; ValueError for what is no hash, so that no path can be smuggled in."""
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(f"{sha256!r} is no SHA-256")
+        return self.folder / sha256[:2] / sha256[2:]
+
+    def put(self, content: bytes) -> str:
+        """Store `content`; when this returns its hash, bytes and name are on disk (fsync of file and folder)."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = self.path(sha256)
+        if path.exists():
+            _sync(path.parent)  # whoever stored it may have died between the rename and this
+            return sha256
+        self._make_folder(path.parent)
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with part.open("xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        _sync(path.parent)
+        return sha256
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes with this hash; FileNotFoundError if they are gone, ValueError if they are damaged."""
+        content = self.path(sha256).read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError(f"{self.path(sha256)} is damaged: its content has another hash")
+        return content
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

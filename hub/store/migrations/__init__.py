@@ -1,0 +1,1 @@
+"""Alembic revisions of the ledger; the oldest is 0001."""
