@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from hub.contract.status import Delivered, Intake, Submission
 from hub.delivery import lifecycle
 from hub.delivery.lifecycle import Happening
 from hub.store import tables as t
+from hub.store.database import Database
 
 _REASONS = TypeAdapter(tuple[Reason, ...])
 _ENCLOSURES = TypeAdapter(tuple[Enclosure, ...])
@@ -53,7 +55,7 @@ def stamp_from_json(text: str) -> Stamp:
     return _STAMP.validate_json(text)
 
 
-def why(reason: Reason | None) -> dict[str, str | None]:
+def reason_columns(reason: Reason | None) -> dict[str, str | None]:
     """The three reason columns of a submission."""
     if reason is None:
         return {"reason_code": None, "reason_text": None, "reason_portal_code": None}
@@ -97,10 +99,13 @@ def move(  # noqa: PLR0913 - a transition is these facts
     actor: str = HUB,
     evidence: str | None = None,
     fence: int | None = None,
+    fence_up: bool = False,
     reason: Reason | None = None,
     **values: Any,
 ) -> Submission:
     """Move a submission and append the transition; `values` are further columns of the same row.
+
+    `fence_up` shuts out whoever still holds the present fence.
 
     Raises FencedOutError if `fence` is given and is no longer the submission's, IllegalMoveError if the lifecycle
     has no such move, and then changes nothing.
@@ -111,7 +116,9 @@ def move(  # noqa: PLR0913 - a transition is these facts
     before = Submission(row.state)
     after = lifecycle.move(before, happening)
     lease = {} if after is Submission.SENDING else {"lease_owner": None, "lease_until": None}
-    changes = {"state": after, "since": at, "due_at": None, **_reason_columns(reason), **lease, **values}
+    changes = {"state": after, "since": at, "due_at": None, **reason_columns(reason), **lease, **values}
+    if fence_up:
+        changes["fence"] = row.fence + 1
     tx.execute(t.submission.update().where(t.submission.c.id == submission_id).values(**changes))
     note(
         tx,
@@ -125,9 +132,6 @@ def move(  # noqa: PLR0913 - a transition is these facts
         evidence=evidence,
     )
     return after
-
-
-_reason_columns = why
 
 
 def lock(tx: Connection, submission_id: int) -> Row[Any]:
@@ -152,6 +156,8 @@ def claim(tx: Connection, submission_id: int, *, owner: str, until: dt.datetime,
         .where(
             s.id == submission_id,
             s.state == Submission.READY,
+            s.requirements_version.is_not(None),  # not since a waiver asked for another check
+            _original_is_delivered(),
             sa.or_(s.due_at.is_(None), s.due_at <= at),
             *(sa.not_(condition) for condition in paused),
         )
@@ -177,6 +183,19 @@ def claim(tx: Connection, submission_id: int, *, owner: str, until: dt.datetime,
             submission_id=submission_id,
         )
     return fence
+
+
+def _original_is_delivered() -> sa.ColumnElement[bool]:
+    """A credit goes only while its invoice is sent or accepted; asked again at each claim."""
+    original = t.submission.alias()
+    return sa.or_(
+        t.submission.c.depends_on_id.is_(None),
+        sa.exists().where(
+            original.c.document_id == t.submission.c.depends_on_id,
+            original.c.state.in_((Submission.SENT, Submission.ACCEPTED)),
+        ),
+        t.submission.c.waived.is_not(None),
+    )
 
 
 def still_mine(tx: Connection, submission_id: int, fence: int, at: dt.datetime) -> bool:
@@ -214,7 +233,7 @@ def begin_attempt(tx: Connection, submission: Row[Any], step: Row[Any], *, fence
     tx.execute(
         t.connection.update().where(t.connection.c.key == submission.connection).values(mark=t.connection.c.mark + 1)
     )
-    return tx.execute(
+    attempt_id: int = tx.execute(
         t.attempt.insert()
         .values(
             submission_id=submission.id,
@@ -229,31 +248,33 @@ def begin_attempt(tx: Connection, submission: Row[Any], step: Row[Any], *, fence
         )
         .returning(t.attempt.c.id)
     ).scalar_one()
+    return attempt_id
 
 
-def end_attempt(  # noqa: PLR0913 - an attempt's end is these facts
-    tx: Connection,
-    attempt_id: int,
-    *,
-    at: dt.datetime,
-    delivered: Delivered,
-    outcome: str,
-    words: str,
-    reasons: tuple[Reason, ...] = (),
-    reply_sha256: str | None = None,
-    late: bool = False,
-) -> None:
-    """Write down how an attempt ended."""
+@dataclass(frozen=True)
+class End:
+    """How an attempt ended."""
+
+    at: dt.datetime
+    delivered: Delivered
+    outcome: str  # sent, or the error's kind
+    words: str  # the portal's or the error's, scrubbed
+    reasons: tuple[Reason, ...] = ()
+    reply_sha256: str | None = None
+
+
+def end_attempt(tx: Connection, attempt_id: int, end: End, *, late: bool = False) -> None:
+    """Write down how an attempt ended; `late`: after another worker had taken the submission over."""
     tx.execute(
         t.attempt.update()
         .where(t.attempt.c.id == attempt_id)
         .values(
-            finished_at=at,
-            delivered=delivered,
-            outcome=outcome,
-            words=words,
-            reasons=reasons_to_json(reasons),
-            reply_sha256=reply_sha256,
+            finished_at=end.at,
+            delivered=end.delivered,
+            outcome=end.outcome,
+            words=end.words,
+            reasons=reasons_to_json(end.reasons),
+            reply_sha256=end.reply_sha256,
             late=late,
         )
     )
@@ -373,3 +394,12 @@ def resume(tx: Connection, table: sa.Table, key: str, *, at: dt.datetime, actor:
     if done.rowcount:
         note(tx, f"{table.name}:{key}", before="paused", after="running", at=at, actor=actor, why=why)
     return bool(done.rowcount)
+
+
+def is_paused(db: Database, table: sa.Table, key: str) -> bool:
+    """Whether a connection or an account is paused."""
+    with db.reading() as tx:
+        return (
+            tx.execute(sa.select(table.c.key).where(table.c.key == key, table.c.paused_at.is_not(None))).first()
+            is not None
+        )

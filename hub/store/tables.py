@@ -199,6 +199,7 @@ submission = Table(
     Column("stamp", Text),  # JSON of contract.Stamp, made once
     Column("mapped", Text),  # JSON of the mapped fields
     Column("portal_customer", Text),
+    Column("waived", Text),  # JSON: the ids of rules that a person waived for this one
     Column("depends_on_id", Integer, ForeignKey("document.id")),
     Column("send_by", Date),
     # What became of it.

@@ -124,6 +124,7 @@ def upgrade() -> None:
         sa.Column("stamp", sa.Text(), nullable=True),
         sa.Column("mapped", sa.Text(), nullable=True),
         sa.Column("portal_customer", sa.Text(), nullable=True),
+        sa.Column("waived", sa.Text(), nullable=True),
         sa.Column("depends_on_id", sa.Integer(), nullable=True),
         sa.Column("send_by", sa.Date(), nullable=True),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
