@@ -1,0 +1,1 @@
+"""What the cXML portals share: envelope, reply, schema of an invoice, multipart body."""

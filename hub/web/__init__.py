@@ -1,0 +1,1 @@
+"""The pages: the unified view in a browser, read-only, for this machine alone."""
