@@ -31,13 +31,13 @@ from hub.engine.local import BusyError
 from hub.engine.work import Progress, plainly
 from hub.printing import print_explanations, print_status, print_tasks
 from hub.requirements.customers import import_customers
+from hub.scaffold import CannotInit
+from hub.scaffold import init as make_workspace
 from hub.sources.reading import read_paths
 from hub.store.database import StoreError
 from hub.view import InvoiceRow, Names, Page, as_json, explain, invoices, open_tasks, read_filters, summary
 from hub.view.wording import clean, clean_lines
 from hub.web.serving import serve
-from hub.workspace import CannotInit
-from hub.workspace import init as make_workspace
 from hub.yamlsource import SourceError
 
 _FEW = 10  # keys that a line can name
@@ -140,7 +140,7 @@ def init(directory: Path) -> None:
 @click.pass_obj
 def doctor_(folder: Path) -> None:
     """Say what is missing, and the exact fix."""
-    checks = doctor.examine(folder if (folder / "hub.yaml").exists() else None)
+    checks = doctor.examine(folder)
     for looked in checks:
         mark = {True: "ok", False: "FAIL", None: "?"}[looked.ok]
         click.echo(f"{mark:<5}{looked.name}: {looked.says}" + (f"\n     fix: {looked.fix}" if looked.fix else ""))

@@ -21,8 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub.config import Config, load_config
 from hub.delivery.registry import settings_model
+from hub.durable import write_whole
 from hub.hubfile import FILE
-from hub.workspace import write_whole
 from hub.yamlsource import SourceError
 
 PYTHON = (3, 11)

@@ -130,6 +130,9 @@ def _print_summary(console: Console, summary: Summary, now: dt.datetime) -> None
         console.print(Text(f"{summary.unmatched} events of portals belong to no invoice we know; see the web page"))
 
 
+_ANSWER = "Answer each with `hub tasks answer NUMBER`."
+
+
 def print_tasks(console: Console, tasks: Sequence[OpenTask], *, names: Names, now: dt.datetime) -> None:
     """What waits for a person, the oldest first, each with what to do line by line."""
     if not console.is_terminal:
@@ -139,8 +142,7 @@ def print_tasks(console: Console, tasks: Sequence[OpenTask], *, names: Names, no
         )
         _lines(console, ("Task", "Kind", "About", "Title", "Age"), rows)
         return
-    if not tasks:
-        console.print(Text("No task waits for a person."))
+    console.print(Text(_ANSWER if tasks else "No task waits for a person."))
     for task in tasks:
         console.print(Text.assemble((f"{task.id}  {clean(task.title)}", "bold"), f"  ({age(task.created_at, now)})"))
         about = [_about(task, names)]

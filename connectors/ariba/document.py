@@ -104,10 +104,7 @@ def _header(request: _Element, planned: Plan, writer: Writer) -> None:
             shipping.set("shippingDate", planned.at(invoice.delivery.date))
         writer.contact(shipping, "shipFrom", planned.shipping[0], None, None)
         writer.contact(shipping, "shipTo", planned.shipping[1], fields.get("ship_to_id"), None)
-    for days, percent in planned.terms:
-        term = SubElement(header, "PaymentTerm", payInNumberOfDays=days)
-        if percent is not None:
-            SubElement(SubElement(term, "Discount"), "DiscountPercent", percent=percent)
+    _terms(header, planned)
     period = invoice.period
     if period is not None and period.start and period.end:
         SubElement(header, "Period", startDate=planned.at(period.start), endDate=planned.at(period.end))
@@ -118,17 +115,25 @@ def _header(request: _Element, planned: Plan, writer: Writer) -> None:
 def _partners(header: _Element, planned: Plan, writer: Writer) -> None:
     seller, fields = planned.invoice.seller, planned.fields
     tax_id = fields.get("supplier_tax_id") or seller.tax_id
+    ours, theirs = _vat_ids(planned)
     for role, party in planned.partners:
         partner = SubElement(header, "InvoicePartner")
         email = fields.get("sold_to_email") if role == "soldTo" else party.contact.email if party.contact else None
         writer.contact(partner, role, party, fields.get("bill_to_id") if role == "billTo" else None, email)
         ids = {
             "supplierTaxID": tax_id if role in ("from", "remitTo") and party is seller else None,
-            "vatID": {"from": _vat_ids(planned)[0], "soldTo": _vat_ids(planned)[1]}.get(role, party.vat_id),
+            "vatID": {"from": ours, "soldTo": theirs}.get(role, party.vat_id),
         }
         for domain, identifier in ids.items():
             if identifier:
                 SubElement(partner, "IdReference", domain=domain, identifier=identifier)
+
+
+def _terms(header: _Element, planned: Plan) -> None:
+    for days, percent in planned.terms:
+        term = SubElement(header, "PaymentTerm", payInNumberOfDays=days)
+        if percent is not None:
+            SubElement(SubElement(term, "Discount"), "DiscountPercent", percent=percent)
 
 
 def _vat_ids(planned: Plan) -> tuple[str | None, str | None]:
@@ -199,9 +204,9 @@ def _item(parent: _Element, planned: Plan, writer: Writer, item: Item) -> None:
         writer.money(element, "TotalAllowances", sums.allowances)
         writer.money(element, "TotalAmountWithoutTax", line.net)
         writer.money(element, "NetAmount", line.net + tax)
-    period = line.period
-    served = f"{period.start or '…'} to {period.end or '…'}" if period else None
-    writer.comments(element, (line.note, served))
+    if line.note or line.period:
+        served = f"{line.period.start or '…'} to {line.period.end or '…'}" if line.period else None
+        writer.comments(element, (line.note, served))
     extrinsics(element, _named_extrinsics(fields))
 
 
@@ -225,8 +230,8 @@ def _item_reference(element: _Element, writer: Writer, item: Item) -> None:
 
 def _description(item: Item) -> str:
     """The mapping's, else the line's name and description."""
-    parts = dict.fromkeys(part for part in (item.line.name, item.line.description) if part)
-    return item.fields.get("description") or ": ".join(parts)
+    line = item.line
+    return item.fields.get("description") or ": ".join(dict.fromkeys(filter(None, (line.name, line.description))))
 
 
 def _summary(request: _Element, planned: Plan, writer: Writer) -> None:

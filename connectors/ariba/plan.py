@@ -9,6 +9,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from connectors.ariba.settings import ANID, AribaSettings, mismatch
@@ -62,8 +63,7 @@ _CASES = {
 }
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(NamedTuple):
     """The order that lines belong to; no number: none."""
 
     number: str | None
@@ -71,8 +71,7 @@ class Order:
     date: str | None = None  # as it stands in the order
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One line with what it is called in the document."""
 
     line: Line

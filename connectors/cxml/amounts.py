@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
+from typing import NamedTuple
 
 from hub.contract.invoice import AllowanceCharge, Invoice, Line, Tax
 
@@ -20,8 +21,7 @@ HANDLING = frozenset({"HD"})
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True)
-class LineAmounts:
+class LineAmounts(NamedTuple):
     """A line's sums, signed as in the invoice."""
 
     subtotal: Decimal  # before its allowances and charges
@@ -95,7 +95,8 @@ def add_up(invoice: Invoice, *, lines_matter: bool) -> Amounts:
 
 
 def _line(line: Line, wrong: list[str]) -> LineAmounts:
-    charges, allowances = _sum(line.allowances_charges, charge=True), _sum(line.allowances_charges, charge=False)
+    changes = line.allowances_charges
+    charges, allowances = (_sum(changes, charge=True), _sum(changes, charge=False)) if changes else (_ZERO, _ZERO)
     subtotal = line.net + allowances - charges
     base = Decimal(1) if line.price_base is None else line.price_base
     if line.price is None:
@@ -106,7 +107,7 @@ def _line(line: Line, wrong: list[str]) -> LineAmounts:
         wrong.append(
             f"line {line.id}: {line.quantity} at {line.price} per {base} is not {subtotal}; correct it at the source"
         )
-    if any(change.charge and change.reason_code in FREIGHT | HANDLING for change in line.allowances_charges):
+    if any(change.charge and change.reason_code in FREIGHT | HANDLING for change in changes):
         wrong.append(f"line {line.id}: freight or handling on a line; put it on the invoice as a whole")
     return LineAmounts(subtotal, charges, allowances, _known(line.taxes), line.price or _ZERO)
 
@@ -120,7 +121,7 @@ def _sum(changes: Iterable[AllowanceCharge], *, charge: bool) -> Decimal:
 
 
 def _known(taxes: Iterable[Tax]) -> Decimal:
-    return sum((tax.amount for tax in taxes if tax.amount is not None), _ZERO)
+    return sum([tax.amount for tax in taxes if tax.amount is not None], _ZERO)
 
 
 def _taxes(taxes: Iterable[Tax], *, withholding: bool, wrong: list[str]) -> Decimal:

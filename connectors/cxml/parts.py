@@ -9,7 +9,7 @@ from decimal import Decimal
 from lxml.etree import SubElement, _Element
 
 from connectors.cxml.envelope import XML_LANG
-from hub.contract.invoice import AllowanceCharge, Party, Tax
+from hub.contract.invoice import Address, AllowanceCharge, Party, Tax
 
 # cXML's free-text word for a kind of tax (1.2.069, TaxDetail@category); any other kind goes out in lower case.
 _TAX_WORDS = {"use": "usage"}
@@ -50,18 +50,15 @@ class Writer:
 
     def contact(self, parent: _Element, role: str, party: Party, address_id: str | None, email: str | None) -> None:
         """A Contact with its PostalAddress; the party must have passed `missing_in_address`."""
-        contact = SubElement(parent, "Contact", role=role)
+        contact = SubElement(parent, "Contact")
+        contact.set("role", role)
         if address_id:
             contact.set("addressID", address_id)
         self.text(contact, "Name", party.name or "")
-        address = party.address
-        if address is not None:
-            postal = SubElement(contact, "PostalAddress")
-            for street in address.lines:
-                SubElement(postal, "Street").text = street
-            _optional(postal, (("City", address.city), ("State", address.region), ("PostalCode", address.postal_code)))
-            country(postal, address.country or "")
-        _optional(contact, (("Email", email),))
+        if party.address is not None:
+            address(contact, party.address)
+        if email:
+            SubElement(contact, "Email").text = email
 
     def tax(self, parent: _Element, taxes: Sequence[Tax], total: Decimal, due: str | None) -> _Element:
         """A Tax with a TaxDetail each; returns its total's Money. A withholding tax counts against the total.
@@ -119,9 +116,22 @@ def attachment(parent: _Element, content_id: str) -> None:
     SubElement(SubElement(parent, "Attachment"), "URL").text = f"cid:{content_id}"
 
 
+def address(parent: _Element, where: Address) -> None:
+    """A PostalAddress."""
+    postal = SubElement(parent, "PostalAddress")
+    for street in where.lines:
+        SubElement(postal, "Street").text = street
+    for tag, value in (("City", where.city), ("State", where.region), ("PostalCode", where.postal_code)):
+        if value:
+            SubElement(postal, tag).text = value
+    country(postal, where.country or "")
+
+
 def country(parent: _Element, code: str) -> None:
     """A Country, named by its ISO 3166 code."""
-    SubElement(parent, "Country", isoCountryCode=code).text = code
+    element = SubElement(parent, "Country")
+    element.set("isoCountryCode", code)
+    element.text = code
 
 
 def extrinsics(parent: _Element, named: Mapping[str, str]) -> None:
@@ -154,9 +164,3 @@ def _tax_attributes(tax: Tax, due: str | None) -> dict[str, str]:
     if tax.withholding:
         attributes["isWithholdingTax"] = "yes"
     return attributes
-
-
-def _optional(parent: _Element, parts: Iterable[tuple[str, str | None]]) -> None:
-    for tag, value in parts:
-        if value:
-            SubElement(parent, tag).text = value

@@ -63,7 +63,8 @@ def _failures(error: SourceError) -> Iterator[CaseResult]:
 
 def _stack(folders: Sequence[Path], file: Path) -> tuple[tuple[Layer, ...], Layer]:
     """The layers below `file`, and its own."""
-    files = layer_files(folders, scope_of(file))
+    scope = scope_of(file)
+    files = layer_files(folders, scope.portal, scope.customer, scope.entity)
     *below, here = read_layers(files[: files.index(file) + 1], RulesFile, "rules_for")
     return tuple(below), here
 

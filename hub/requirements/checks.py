@@ -138,7 +138,7 @@ class Condition(Keys):
 
     field: Plain
     equals: Plain | None = None
-    one_of: tuple[Plain, ...] | None = None
+    one_of: Annotated[tuple[Plain, ...], Field(min_length=1)] | None = None
     present: bool | None = None
 
     @model_validator(mode="after")

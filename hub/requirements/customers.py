@@ -10,10 +10,10 @@ from typing import NamedTuple
 from hub.config import Account, Config
 from hub.contract.invoice import Invoice, Party
 from hub.customers_csv import csv_content, parse_customers_csv
+from hub.durable import write_whole
 from hub.hubfile import Customer, Entity
 from hub.identifiers import Identity, identity
 from hub.requirements.finding import Finding, Severity
-from hub.workspace import write_whole
 from hub.yamlsource import shown
 
 _RULE = "route"

@@ -59,7 +59,7 @@ def load_extensions(folders: Sequence[Path]) -> Vocabulary:
     problems: list[Problem] = []
     for folder in folders:
         file = folder / EXTENSIONS_FILE
-        if not file.exists():
+        if not file.is_file():
             continue
         try:
             source = load(file)

@@ -67,27 +67,30 @@ class Layer(NamedTuple):
     document: Any
 
 
-def layer_files(folders: Sequence[Path], scope: Scope) -> tuple[Path, ...]:
-    """The files that hold for `scope`, the lowest layer first.
+def layer_files(
+    folders: Sequence[Path], portal: str, customer: str | None = None, entity: str | None = None
+) -> tuple[Path, ...]:
+    """The files that hold for a portal, a customer and an entity, the lowest layer first.
 
-    In each folder's part for the portal, in the order given: default, customer, customer.entity. Raises ValueError for
-    a name that is no name, and SourceError where the portal has no file at all, or one that nobody would read.
+    In each folder's part for the portal, in the order given: default, customer, customer.entity. Raises SourceError for
+    a name that cannot be a file's, a portal that has no file at all, and a file that nobody would read.
     """
-    for name in filter(None, (scope.portal, scope.customer, scope.entity)):
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot name a file; use letters, digits, - and _")
-    stems = ["default"]
-    if scope.customer:
-        stems.append(scope.customer)
-        stems += [f"{scope.customer}.{scope.entity}"] if scope.entity else []
-    places = [folder / scope.portal / stem for folder in folders for stem in stems]
+    names = [portal, *([customer] if customer else []), *([entity] if customer and entity else [])]
+    wrong = [name for name in names if not _NAME.fullmatch(name) or name == "default"]
+    if wrong:
+        told = f"{wrong[0]!r} cannot name a file of this folder; use letters, digits, - and _, and not default"
+        raise SourceError([Problem(Place(str(folders[-1]), 1, 1), told)])
+    stems = ("default", *(".".join(names[1 : n + 1]) for n in range(1, len(names))))
+    places = [folder / portal / stem for folder in folders for stem in stems]
     files = tuple(file for place in places if (file := _with(place, ".yaml")).is_file())
     astray = [file for place in places if (file := _with(place, ".yml")).exists()]
     if astray:
         raise SourceError(Problem(Place(str(file), 1, 1), "is not read; rename it to .yaml") for file in astray)
     if not files:
-        told = f"there is nothing for the portal {scope.portal!r} in any folder; write this file"
-        raise SourceError([Problem(Place(str(folders[-1] / scope.portal / "default.yaml"), 1, 1), told)])
+        start = Place(str(folders[-1] / portal / "default.yaml"), 1, 1)
+        raise SourceError(
+            [Problem(start, f"there is nothing for the portal {portal!r} in any folder; write this file")]
+        )
     return files
 
 

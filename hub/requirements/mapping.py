@@ -36,7 +36,6 @@ from hub.requirements.tables import Table, load_table
 from hub.yamlsource import Place, Problem, SourceError, did_you_mean
 
 LINES = "lines[]"
-__all__ = ["Entry", "Facts", "MappedFields", "Mapping", "load_mapping", "mapping_schema"]
 
 _CHANGES: dict[str, Callable[[str], str]] = {
     "trim": str.strip,
@@ -193,9 +192,9 @@ def _read(
 def load_mapping(folders: Sequence[Path], portal: str, customer: str | None, entity: str | None) -> Mapping:
     """The mapping in `<folder>/<portal>/` of every folder of mappings, lowest first.
 
-    Raises SourceError with everything that is wrong in any of the files, and ValueError for a name that is no name.
+    Raises SourceError with everything that is wrong in any of the files.
     """
-    files = layer_files(folders, Scope(portal=portal, customer=customer or None, entity=entity or None))
+    files = layer_files(folders, portal, customer, entity)
     layers = tuple(read_layers(files, MappingFile, "mapping_for"))
     reading = _Reading(folders, load_extensions(folders))
     header = reading.entries(layers, lambda document: document.map, ("map",))

@@ -211,9 +211,9 @@ def load_rules(
 ) -> Rulebook:
     """The rules in `<folder>/<portal>/` of every folder of rules, lowest first; `vocabulary` has the extensions.
 
-    Raises SourceError with everything that is wrong in any of the files, and ValueError for a name that is no name.
+    Raises SourceError with everything that is wrong in any of the files.
     """
-    files = layer_files(folders, Scope(portal=portal, customer=customer or None, entity=entity or None))
+    files = layer_files(folders, portal, customer, entity)
     return rulebook(tuple(read_layers(files, RulesFile, "rules_for")), vocabulary)
 
 

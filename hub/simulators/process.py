@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from hub.simulators.control import Control
 from hub.simulators.portal import Application, Portal
+
+ENDS = {signal.SIGTERM, signal.SIGINT}
 
 
 def arguments(name: str) -> argparse.ArgumentParser:
@@ -27,21 +30,19 @@ def arguments(name: str) -> argparse.ArgumentParser:
 
 def serve(app: Application, options: argparse.Namespace) -> None:
     """Serve until SIGTERM, SIGINT or, where asked for, the end of standard input; says where it listens in one line."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # Blocked in every thread and waited for: a handler could run just before the wait, which then never ends.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     portal = Portal(app, options.port, tuple(options.tls) if options.tls else None)
     control = Control(portal, options.control_port)
     if options.until_stdin_closes:
-        threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()
+        threading.Thread(target=_await_end_of_input, daemon=True).start()
     sys.stdout.write(json.dumps({"url": portal.server.url, "control": control.server.url}) + "\n")
     sys.stdout.flush()
-    stop.wait()
+    signal.sigwait(ENDS)
 
 
-def _await_end_of_input(stop: threading.Event) -> None:
+def _await_end_of_input() -> None:
     # The raw descriptor: a thread that waits inside sys.stdin's buffer would hold its lock while the process ends.
-    with open(0, "rb", buffering=0, closefd=False) as stdin:
-        while stdin.read(1024):
-            pass
-    stop.set()
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

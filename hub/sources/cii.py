@@ -342,7 +342,7 @@ def fields(root: Element, reading: Reading) -> Fields:
     if "lines" in data:
         data["lines"] = _nested(data["lines"], reading)
     elif data.get("specification", "").lower().startswith(_WITHOUT_LINES):
-        reading.failed.add("IncludedSupplyChainTradeLineItem")
+        reading.failed.add("SupplyChainTradeTransaction/IncludedSupplyChainTradeLineItem")
         reading.problems.append(
             Problem(
                 f"the profile {data['specification']} carries no lines, so no portal can take it; "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from pypdf import Configuration, PdfReader, apply_configuration
-from pypdf.errors import LimitReachedError
+from pypdf.errors import DependencyError, LimitReachedError
 from pypdf.generic import EmbeddedFile
 
 from hub.contract.invoice import AttachmentType
@@ -22,6 +22,8 @@ logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what it says of a broke
 
 # What the embedded invoice is called (Factur-X 1.0, 6.2.2; ZUGFeRD 2.0; the XRechnung profile), whatever its case.
 _XML_NAMES = ("factur-x.xml", "zugferd-invoice.xml", "xrechnung.xml")
+
+_ENCRYPTED = "the PDF is encrypted; send it without a password"
 
 # What one stream may unfold to, whatever its filter: as much as an XML may have.
 _LIMITS = Configuration(
@@ -60,13 +62,15 @@ def unpack(content: bytes, name: str, blobs: Blobs) -> Unpacked:
         raise Refused(f"a part of the PDF unfolds to more than {MAX_XML:,} bytes; send a smaller one") from None
     except Exception as broken:  # noqa: BLE001 - pypdf raises whatever a broken file makes happen
         kind = type(broken).__name__
+        if "ncrypt" in str(broken) or isinstance(broken, DependencyError):  # a way of encrypting that it does not know
+            raise Refused(_ENCRYPTED) from None
         raise Refused(f"the PDF is broken or was cut off ({kind}: {broken}); send it again") from None
 
 
 def _taken_apart(content: bytes, image: Fields, blobs: Blobs) -> Unpacked:
     pdf = PdfReader(BytesIO(content))
     if pdf.is_encrypted:
-        raise Refused("the PDF is encrypted; send it without a password")
+        raise Refused(_ENCRYPTED)
     xml: dict[str, bytes] = {}
     attachments = [image]
     for embedded in pdf.attachment_list:

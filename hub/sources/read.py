@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +67,7 @@ def read_bytes(content: bytes, name: str) -> Read:
         _check(found.invoice)
     except Refused as refused:
         shown = name if name.isprintable() else ascii(name)
-        raise Refused(refused.reason, refused.place, shown) from None
+        raise Refused(refused.reason, refused.place, shown, unfinished=refused.unfinished) from None
     return found
 
 
@@ -76,7 +75,7 @@ def _told(content: bytes, name: str) -> Read:
     start = content[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()
     sha256 = hashlib.sha256(content).hexdigest()
     if not start:
-        raise Refused("the file is empty; send it again")
+        raise Refused("the file is empty; send it again", unfinished=True)
     if start.startswith(_XML_STARTS):
         return _from_xml(content, "", Reading(), sha256)
     if start.startswith(b"{"):
@@ -121,9 +120,8 @@ def _validated(data: Fields, form: _Format, reading: Reading) -> Invoice:
     try:
         invoice = Invoice.model_validate(data)
     except ValidationError as wrong:
-        found = problems_of(wrong, form.paths, reading.places)
-        told = re.compile("|".join(map(re.escape, sorted(reading.failed))) or "(?!)")
-        raise refusal(reading.problems + [one for one in found if not told.search(one.reason)]) from None
+        found = problems_of(wrong, form.paths, reading.places, reading.failed)
+        raise refusal(reading.problems + found) from None
     if reading.problems:
         raise refusal(reading.problems)
     return invoice

@@ -20,13 +20,17 @@ class Problem:
 
 
 class Refused(Exception):
-    """This file was not taken in. `reason` says why, `place` where; str() names the file too."""
+    """This file was not taken in. `reason` says why, `place` where; str() names the file too.
 
-    def __init__(self, reason: str, place: str | None = None, name: str = "") -> None:
+    `unfinished`: it ends in the middle, so that it may merely not be written to its end yet.
+    """
+
+    def __init__(self, reason: str, place: str | None = None, name: str = "", *, unfinished: bool = False) -> None:
         super().__init__(reason, place, name)
         self.reason = reason
         self.place = place
         self.name = name
+        self.unfinished = unfinished
 
     def __str__(self) -> str:
         place = None if "\n" in self.reason else self.place  # of several problems each names its own

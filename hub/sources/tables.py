@@ -34,13 +34,15 @@ class Reading:
     left: list[Element] = field(default_factory=list)
     currencies: dict[str, Element] = field(default_factory=dict)  # each with the first amount in it
     places: dict[str, list[int]] = field(default_factory=dict)  # group → the lines its elements begin at
-    failed: set[str] = field(default_factory=set)  # names of elements whose value was refused
+    failed: set[str] = field(default_factory=set)  # paths of elements whose value was refused
     nesting: int = 0
 
     def problem(self, element: Element, reason: object) -> None:
         """Note what is wrong at `element`."""
-        self.failed.add(local(element))
-        self.problems.append(Problem(f"{local(element)}: {reason}", f"line {element.sourceline}"))
+        path = path_of(element)
+        self.failed.add(path)
+        shown = "/".join(path.split("/")[-2:])
+        self.problems.append(Problem(f"{shown}: {reason}", f"line {element.sourceline}"))
 
     def left_out(self) -> tuple[str, ...]:
         """Every element with content that no field holds, with its line, topmost first."""

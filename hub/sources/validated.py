@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,30 +11,40 @@ from pydantic import ValidationError
 from hub.sources.refused import Problem
 from hub.sources.terms import term
 
+_PREFIX = re.compile(r"\b[a-z]{3}:")  # of a namespace
 _LONGEST = 80  # characters of a wrong value that are shown
-
-
-def problems_of(wrong: ValidationError, paths: Mapping[str, str], places: Places | None = None) -> list[Problem]:
-    """Every error of a validation: the term, the value, where it stands and where a missing one is looked for.
-
-    `paths` gives the source's path of a field; `places` the source's line of a group.
-    """
-    return [_problem(error, paths, places or {}) for error in wrong.errors(include_url=False, include_context=False)]
 
 
 Places = Mapping[str, list[int]]
 
 
-def _problem(error: Any, paths: Mapping[str, str], places: Places) -> Problem:
+def problems_of(
+    wrong: ValidationError,
+    paths: Mapping[str, str],
+    places: Places | None = None,
+    failed: Collection[str] = (),
+) -> list[Problem]:
+    """Every error of a validation: the term, the value, where it stands and where a missing one is looked for.
+
+    `paths` gives the source's path of a field, `places` the source's line of a group; a field that is missing because
+    its value was refused (`failed`, by path) is not told again.
+    """
+    errors = wrong.errors(include_url=False, include_context=False)
+    found = (_problem(error, paths, places or {}, failed) for error in errors)
+    return [problem for problem in found if problem is not None]
+
+
+def _problem(error: Any, paths: Mapping[str, str], places: Places, failed: Collection[str]) -> Problem | None:
     steps: tuple[str | int, ...] = error["loc"]
     field = ".".join(step for step in steps if isinstance(step, str))
-    path = f"; it is read from {paths[field]}" if field in paths else ""
+    source = f"; it is read from {paths[field]}" if field in paths else ""
     place = _place(steps, places)
     if error["type"] == "missing" or error["input"] in ({}, [], ()):
-        return Problem(f"the {term(field)} is missing{path}", place)
+        again = _PREFIX.sub("", paths.get(field, "")) in failed
+        return None if again else Problem(f"the {term(field)} is missing{source}", place)
     if error["type"] == "extra_forbidden":
         return Problem("no invoice has this field; check its spelling against invoice.schema.json", place)
-    return Problem(f"the {term(field)} {_shown(error['input'])}: {error['msg']}{path}", place)
+    return Problem(f"the {term(field)} {_shown(error['input'])}: {error['msg']}{source}", place)
 
 
 def _place(steps: tuple[str | int, ...], places: Places) -> str:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from hub.contract.status import ReasonCode, Stage, Submission, WhoseMove
 from hub.delivery.related import WAITS
+from hub.delivery.tasks import TaskKind
 
 S = Submission
 
@@ -46,7 +47,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"  # nobody knows yet: whether it arrived, or what the buyer did
 
 
-ASKS_FOR_DATA = frozenset({"decide"})  # of hub.delivery.tasks.TaskKind; every other kind is work at the portal
+ASKS_FOR_DATA = frozenset({TaskKind.DECIDE})  # every other kind is work at the portal
 
 
 def owner_of(reason_code: str | None) -> Owner | None:

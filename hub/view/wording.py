@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from decimal import Decimal
 
-from hub.contract.status import Stage, Submission, WhoseMove
+from hub.contract.status import ReasonCode, Stage, Submission, WhoseMove
 from hub.view.filters import Names
 from hub.view.invoices import InvoiceRow
 from hub.view.whose_move import Outcome
@@ -90,8 +90,9 @@ def entity_name(row: InvoiceRow, names: Names) -> str:
 
 
 def why(row: InvoiceRow) -> str:
-    """The reason with its code and the portal's own, as far as there are any."""
-    codes = ", ".join(clean(code) for code in (row.reason_code, row.reason_portal_code) if code)
+    """The reason with its code and the portal's own, as far as there are any and they say something."""
+    known = (code for code in (row.reason_code, row.reason_portal_code) if code and code != ReasonCode.OTHER)
+    codes = ", ".join(clean(code) for code in known)
     text = clean(row.reason_text or "")
     return f"{text} ({codes})" if text and codes else text or codes
 

@@ -73,14 +73,8 @@ def create_app(
         ("/api/v1/invoices", site.listed),
     ):
         app.add_api_route(path, answer, response_model=None)
-    for kind, answer_error in (
-        (HTTPException, site.on_http),
-        (RequestValidationError, site.on_invalid),
-        (FilterError, site.on_filter),
-        (StoreError, site.on_store),
-        (Exception, site.on_defect),
-    ):
-        app.add_exception_handler(kind, answer_error)
+    for kind in (HTTPException, RequestValidationError, FilterError, StoreError, Exception):
+        app.add_exception_handler(kind, site.failed)
     return app
 
 
@@ -147,42 +141,36 @@ class _Site:
             tx.exec_driver_sql("SELECT 1")
         return JSONResponse({"status": "ok"})
 
-    # What goes wrong, in the look of the pages; for programs as a problem (RFC 9457).
-
-    def failed(self, request: Request, status: int, detail: str) -> Response:
+    def failed(self, request: Request, error: Exception) -> Response:
+        """What went wrong, in the look of the pages; for programs as a problem (RFC 9457)."""
+        status, detail = _explained(error)
         title = HTTPStatus(status).phrase
         if request.url.path.startswith("/api/"):
             problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
             return JSONResponse(problem, status, headers=dict(HEADERS), media_type="application/problem+json")
-        answer = self.page("error.html", status, title=title, status=status, detail=detail)
+        answer = self.page("error.html", status, title=title, code=status, detail=detail)
         answer.headers.update(HEADERS)  # an error of the server is answered outside of Guard
         return answer
 
-    def on_http(self, request: Request, error: HTTPException) -> Response:
-        plain = error.detail == HTTPStatus(error.status_code).phrase
-        detail = _DETAILS.get(error.status_code, error.detail) if plain else error.detail
-        return self.failed(request, error.status_code, detail)
 
-    def on_invalid(self, request: Request, _error: RequestValidationError) -> Response:
-        return self.failed(request, 404, _DETAILS[404])
-
-    def on_filter(self, request: Request, error: FilterError) -> Response:
-        return self.failed(request, 400, str(error))
-
-    def on_store(self, request: Request, error: StoreError) -> Response:
-        _log.error("%s", error)
-        return self.failed(
-            request, 503, "The database cannot be read now. Try again in a minute; the hub's log says why."
-        )
-
-    def on_defect(self, request: Request, _error: Exception) -> Response:
-        return self.failed(request, 500, "This page could not be made. Nothing was changed; the hub's log says why.")
+_DETAILS = {404: "There is no page at this address.", 405: "The pages of this hub can only be read."}
 
 
-_DETAILS = {
-    404: "There is no page at this address.",
-    405: "The pages of this hub can only be read.",
-}
+def _explained(error: Exception) -> tuple[int, str]:
+    """The status and the words for an error; a defect's own words go to the log alone."""
+    match error:
+        case HTTPException():
+            plain = error.detail == HTTPStatus(error.status_code).phrase
+            return error.status_code, _DETAILS.get(error.status_code, error.detail) if plain else error.detail
+        case RequestValidationError():
+            return 404, _DETAILS[404]
+        case FilterError():
+            return 400, str(error)
+        case StoreError():
+            _log.error("%s", error)
+            return 503, "The database cannot be read now. Try again in a minute; the hub's log says why."
+        case _:
+            return 500, "This page could not be made. Nothing was changed; the hub's log says why."
 
 
 def _templates(names: Names) -> Environment:

@@ -16,7 +16,7 @@ import pytest
 from hub import doctor
 from hub.config import PROJECT
 from hub.doctor import Check, examine
-from hub.workspace import init
+from hub.scaffold import init
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 
 from hub.config import Config, load_config
 from hub.delivery.registry import settings_model
+from hub.durable import write_whole
 from hub.hubfile import json_schema
-from hub.workspace import CannotInit, init, write_whole
+from hub.scaffold import CannotInit, init
 
 
 def load(workspace: Path) -> Config:

@@ -203,7 +203,10 @@ def test_a_forint_line_may_be_rounded_to_whole_units() -> None:
 
 def test_sub_lines_make_up_their_line() -> None:
     """A line whose sub-lines give another sum is doubted, and so is each sub-line by its own price."""
-    sub_lines = [{"id": "1.1", "quantity": "1", "net": "30"}, {"id": "1.2", "quantity": "2", "net": "30", "price": "10"}]
+    sub_lines = [
+        {"id": "1.1", "quantity": "1", "net": "30"},
+        {"id": "1.2", "quantity": "2", "net": "30", "price": "10"},
+    ]
     line = {"id": "1", "quantity": "1", "net": "61", "sub_lines": sub_lines}
     assert [one.field for one in doubtful_lines(invoice(lines=[line]))] == ["lines[0].net", "lines[0].sub_lines[1].net"]
 

@@ -8,7 +8,8 @@ import pytest
 from hub.contract.invoice import Invoice
 from hub.requirements.extensions import Level, load_extensions
 from hub.requirements.finding import Finding, Severity
-from hub.requirements.mapping import Facts, MappedFields, Mapping, load_mapping, mapping_schema
+from hub.requirements.mapping import MappedFields, Mapping, load_mapping, mapping_schema
+from hub.requirements.paths import Facts
 from hub.yamlsource import SourceError
 
 HEAD = "mapping_for: {portal: p}\n"

@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ import pytest
 from hub.contract.invoice import Invoice
 from hub.requirements.cases import run_cases
 from hub.requirements.extensions import Level, load_extensions
-from hub.requirements.mapping import Facts, load_mapping, mapping_schema
-from hub.requirements.rules import load_rules, rules_schema
+from hub.requirements.mapping import load_mapping, mapping_schema
+from hub.requirements.paths import Facts
+from hub.requirements.rules import rules_schema
 from hub.yamlsource import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,8 +49,9 @@ def test_a_pack_tells_editors_its_schema_first(pack: Path) -> None:
 
 @pytest.mark.parametrize(("folder", "schema"), [(RULES, rules_schema), (MAPPINGS, mapping_schema)])
 def test_the_schemas_beside_the_packs_are_those_of_the_code(folder: Path, schema: Callable[[], dict[str, Any]]) -> None:
-    """An editor complains of what the hub would complain of; write the schema anew where this fails."""
-    assert json.dumps(schema(), indent=2) + "\n" == (folder / "schema.json").read_text(encoding="utf-8")
+    """An editor complains of what the hub would complain of."""
+    written = json.dumps(schema(), indent=2) + "\n"
+    assert (folder / "schema.json").read_text(encoding="utf-8") == written, f"write {schema.__name__}() there anew"
 
 
 def block(readme: Path) -> str:
@@ -219,20 +220,3 @@ def test_every_extension_that_the_mappings_read_is_declared_with_a_label() -> No
         "discount_percent",
         "cost_center",
     } == VOCABULARY.at(Level.HEADER).keys()
-
-
-def test_an_invoice_is_checked_and_mapped_in_a_fraction_of_a_millisecond() -> None:
-    """With the whole Ariba pack thousands go through a second on one core (measured: 0.08 ms for five lines)."""
-    rules = load_rules([RULES], "ariba", "cascadia", None, vocabulary=VOCABULARY)
-    mapping = load_mapping([MAPPINGS], "ariba", "cascadia", None)
-    invoice = example(lines=[EXAMPLE["lines"][0] | {"id": str(n)} for n in range(5)])
-    assert rules.check(invoice, TODAY, FACTS) == ()
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        for _ in range(200):
-            rules.check(invoice, TODAY, FACTS)
-            mapping.apply(invoice, FACTS)
-        return (time.perf_counter() - start) / 200
-
-    assert min(seconds() for _ in range(5)) < 0.0005  # several times the target, for machines that are busy or slow

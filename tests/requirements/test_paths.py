@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import sampled_from, text
 
 from hub.contract.invoice import Invoice
 from hub.requirements.extensions import Extension, Level, Vocabulary
@@ -75,6 +77,7 @@ def values(text: str) -> dict[str, Any]:
         ("seller.address.lines[]", {"seller.address.lines[0]": "12 Mill Road", "seller.address.lines[1]": "Gate 3"}),
         ("buyer.address.lines[]", {}),
         ("notes[].text", {}),
+        ("lines[].sub_lines[].unit", {}),
         ("extensions.cost_center", {"extensions.cost_center": "0815"}),
         ("extensions.po_date", {"extensions.po_date": None}),
         ("extensions.visit", {"extensions.visit": dt.date(2026, 8, 31)}),
@@ -176,6 +179,21 @@ def test_an_extension_that_is_no_such_value_is_left_as_it_is() -> None:
     """A bad date reaches the check of its form, which tells the clerk."""
     broken = INVOICE.model_copy(update={"extensions": {"visit": "yesterday"}})
     assert path("extensions.visit").value(broken) == "yesterday"
+
+
+@given(
+    text(alphabet="abdeilmnorsux_.[]019- ", max_size=30)
+    | sampled_from(list(Invoice.model_fields)).map("{}[].id".format)
+)
+def test_any_text_is_a_path_or_is_refused(words: str) -> None:
+    """No text ends in anything but a path that can be read or a ValueError."""
+    try:
+        compiled = path(words)
+    except ValueError:
+        return
+    for n, owner in enumerate(compiled.owners(INVOICE, FACTS)):
+        assert compiled.shown(INVOICE, n)
+        compiled.value(owner)
 
 
 def test_an_unknown_type_code_has_no_kind() -> None:

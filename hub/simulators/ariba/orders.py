@@ -68,9 +68,8 @@ def taken(parts: Iterable[tuple[Order, Portion]], order: Order) -> dict[str, Dec
     sums = {AMOUNT: ZERO}
     for line in (line for of, portion in parts if of is order for line in portion.lines):
         sums[AMOUNT] += line.subtotal
-        # A price adjustment corrects money, not goods: its quantity was invoiced before.
-        if line.order_line and line.quantity and (line.price or ZERO) >= 0:
-            sums[line.order_line] = sums.get(line.order_line, ZERO) + line.quantity
+        if line.order_line:
+            sums[line.order_line] = sums.get(line.order_line, ZERO) + line.taken
     return sums
 
 

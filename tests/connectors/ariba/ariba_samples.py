@@ -102,7 +102,14 @@ def mapped(  # noqa: PLR0913 - the parts of a mapped invoice
             "seller": SELLER,
             "buyer": BUYER,
             "taxes": [
-                {"category": "S", "rate": "8.25", "taxable": str(net), "amount": "8.25", "kind": "sales", "location": "OK"}
+                {
+                    "category": "S",
+                    "rate": "8.25",
+                    "taxable": str(net),
+                    "amount": "8.25",
+                    "kind": "sales",
+                    "location": "OK",
+                }
             ],
             "lines": lines,
             "totals": {**sums, **(totals or {})},

@@ -1,12 +1,11 @@
-"""A workspace on disk: the folder with hub.yaml, the inbox, and its own rules and mappings."""
+"""A new workspace on disk: the folder with hub.yaml, the inbox, and its own rules and mappings."""
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from pathlib import Path
 
+from hub.durable import write_whole
 from hub.hubfile import FILE, json_schema
 
 _TEMPLATE = Path(__file__).parent / "templates" / FILE
@@ -48,26 +47,3 @@ def _make_folder(folder: Path, made: list[Path]) -> None:
         made.append(folder)
     elif not folder.is_dir():
         raise FileExistsError(0, "is a file, but a folder is needed here", str(folder))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that whoever looks finds the old content or the new, even after a power cut. Raises OSError."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with part.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

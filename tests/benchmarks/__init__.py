@@ -1,0 +1,1 @@
+"""Benchmarks: each compares or counts within one run; none asserts a time."""
