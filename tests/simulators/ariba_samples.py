@@ -129,6 +129,18 @@ def invoice(number: str = "INV-1", *, swap: Mapping[str, str] | None = None, **c
     return xml.encode()
 
 
+# Swaps that make the invoice one of totals, without lines.
+ONE_LINE = (
+    '<InvoiceDetailItem invoiceLineNumber="1" quantity="10"><UnitOfMeasure>EA</UnitOfMeasure>\n'
+    '<UnitPrice><Money currency="USD">12.50</Money></UnitPrice><InvoiceDetailItemReference lineNumber="10"/>'
+)
+SUMMARISED = {
+    "<InvoiceDetailOrder>": "<InvoiceDetailHeaderOrder>",
+    ONE_LINE: '<InvoiceDetailOrderSummary invoiceLineNumber="1">',
+    "</InvoiceDetailItem></InvoiceDetailOrder>": "</InvoiceDetailOrderSummary></InvoiceDetailHeaderOrder>",
+}
+AS_HEADER = {"HeaderIndicator/>": 'HeaderIndicator isHeaderInvoice="yes"/>'}
+
 PROFILE = re.sub(
     rb"<InvoiceDetailRequest>.*</InvoiceDetailRequest>",
     b"<ProfileRequest/>",

@@ -9,8 +9,8 @@ from hub.simulators.client import Simulator, SimulatorFailed
 def test_the_buyer_works_step_by_step(sim: Simulator) -> None:
     """Sent, Acknowledged, Approved, Paid; then nothing follows."""
     send(sim, invoice())
-    assert [sim.advance("INV-1") for _ in range(3)] == ["Acknowledged", "Approved", "Paid"]
-    assert found(sim) == [("INV-1", "Paid")]
+    assert ["Acknowledged", "Approved", "Paid"] == [sim.advance("INV-1") for _ in range(3)]
+    assert [("INV-1", "Paid")] == found(sim)
     with pytest.raises(SimulatorFailed, match="INV-1 is Paid"):
         sim.advance("INV-1")
 
@@ -23,14 +23,14 @@ def test_a_status_can_be_set_to_anything(sim: Simulator) -> None:
     sim.pay("INV-1")
     sim.set_status("INV-1", "Misplaced")
     changes = [(change["status"], change["reason"]) for change in sim.documents()[0]["changes"]]
-    assert changes == [
+    assert [
         ("Sent", ""),
         ("Rejected", "price too high"),
         ("Failed", "INV-13"),
         ("Paid", ""),
         ("Misplaced", ""),
-    ]
-    assert found(sim) == [("INV-1", "Misplaced")]
+    ] == changes
+    assert [("INV-1", "Misplaced")] == found(sim)
 
 
 def test_a_buyer_can_be_named(sim: Simulator) -> None:
@@ -38,7 +38,7 @@ def test_a_buyer_can_be_named(sim: Simulator) -> None:
     send(sim, invoice(payload="1@x.example"))
     send(sim, invoice(payload="2@x.example", buyer=LOOSE))
     sim.advance("INV-1", buyer=BUYER)
-    assert {d["buyer"]: d["status"] for d in sim.documents()} == {BUYER: "Acknowledged", LOOSE: "Sent"}
+    assert {BUYER: "Acknowledged", LOOSE: "Sent"} == {d["buyer"]: d["status"] for d in sim.documents()}
 
 
 def test_reset_forgets(sim: Simulator) -> None:
@@ -47,8 +47,8 @@ def test_reset_forgets(sim: Simulator) -> None:
     sim.clock(1000)
     sim.fault("empty_200")
     sim.reset()
-    assert (sim.documents(), sim.requests(), sim.control("GET", "faults")) == ([], [], [])
-    assert send(sim, invoice()).code == 200
+    assert ([], [], []) == (sim.documents(), sim.requests(), sim.control("GET", "faults"))
+    assert 200 == send(sim, invoice()).code
 
 
 def test_the_log_says_what_was_asked_and_answered(sim: Simulator) -> None:
@@ -58,11 +58,11 @@ def test_the_log_says_what_was_asked_and_answered(sim: Simulator) -> None:
     with pytest.raises(OSError, match="closed"):
         found(sim, "documentNumber eq 'INV-1'")
     entries = [(e["verb"], e["number"], e["fault"], e["outcome"]) for e in sim.requests()]
-    assert entries == [
+    assert [
         ("submit", "INV-1", None, "cXML 200"),
         ("token", None, None, "HTTP 200"),
         ("find", "INV-1", "drop_before_commit", "nothing done"),
-    ]
+    ] == entries
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,12 @@ def test_an_invoice_is_found_by_its_number_with_the_known_fields_only(sim: Simul
     item = {"documentNumber": "INV-2", "status": "Sent", "invoiceAmount": amount, "subTotalAmount": amount}
     assert {"content": [{**item, "taxAmount": {"amount": 0.0}}], "lastPage": True} == json.loads(answer.body)
     assert b'"amount": 125.00' in answer.body
-    assert [entry["verb"] for entry in sim.requests() if entry["path"].startswith("/api/")] == ["find"]
+    assert ["find"] == [entry["verb"] for entry in sim.requests() if entry["path"].startswith("/api/")]
 
 
 def test_absence_is_an_empty_page(sim: Simulator) -> None:
     """What was never sent is not found, and that is no error."""
-    assert json.loads(search(sim, window(), "documentNumber eq 'X'").body) == {"content": [], "lastPage": True}
+    assert {"content": [], "lastPage": True} == json.loads(search(sim, window(), "documentNumber eq 'X'").body)
 
 
 def test_filters_narrow(sim: Simulator) -> None:
@@ -34,10 +34,10 @@ def test_filters_narrow(sim: Simulator) -> None:
     send(sim, invoice("INV-1"))
     send(sim, invoice("INV-2", buyer=LOOSE))
     sim.set_status("INV-2", "Approved")
-    assert found(sim) == [("INV-1", "Sent"), ("INV-2", "Approved")]
-    assert found(sim, "documentStatus eq 'Approved'") == [("INV-2", "Approved")]
-    assert found(sim, f"buyerANID eq {BUYER}") == [("INV-1", "Sent")]
-    assert found(sim, f"buyerANID eq '{BUYER}' and documentNumber eq 'INV-2'") == []
+    assert [("INV-1", "Sent"), ("INV-2", "Approved")] == found(sim)
+    assert [("INV-2", "Approved")] == found(sim, "documentStatus eq 'Approved'")
+    assert [("INV-1", "Sent")] == found(sim, f"buyerANID eq {BUYER}")
+    assert [] == found(sim, f"buyerANID eq '{BUYER}' and documentNumber eq 'INV-2'")
 
 
 def test_status_changes_are_found_by_their_own_time(sim: Simulator) -> None:
@@ -48,7 +48,7 @@ def test_status_changes_are_found_by_their_own_time(sim: Simulator) -> None:
     sim.clock(3 * 86400)
     sim.advance("INV-2")
     numbers = [item["documentNumber"] for item in json.loads(search(sim, updated).body)["content"]]
-    assert numbers == ["INV-1"]
+    assert ["INV-1"] == numbers
 
 
 def test_pages_are_cut_at_top(sim: Simulator) -> None:
@@ -56,14 +56,14 @@ def test_pages_are_cut_at_top(sim: Simulator) -> None:
     for i in range(5):
         send(sim, invoice(f"INV-{i}", quantity="1", total="12.50"))
     pages = [json.loads(search(sim, window(), top=2, skip=skip).body) for skip in (0, 2, 4)]
-    assert [[int(i["documentNumber"][-1]) for i in page["content"]] for page in pages] == [[0, 1], [2, 3], [4]]
-    assert [page["lastPage"] for page in pages] == [False, False, True]
+    assert [[0, 1], [2, 3], [4]] == [[int(i["documentNumber"][-1]) for i in page["content"]] for page in pages]
+    assert [False, False, True] == [page["lastPage"] for page in pages]
 
 
 def test_the_other_supplier_sees_nothing(sim: Simulator) -> None:
     """A search shows only what its own account sent."""
     send(sim, invoice())
-    assert found(sim, headers=credentials(sim, 1)) == []
+    assert [] == found(sim, headers=credentials(sim, 1))
 
 
 WEEK = "startDate eq '2026-09-01T00:00:00' and endDate eq '2026-09-08T00:00:00'"
@@ -89,12 +89,12 @@ WEEK = "startDate eq '2026-09-01T00:00:00' and endDate eq '2026-09-08T00:00:00'"
 def test_a_wrong_question_is_a_400(sim: Simulator, filters: list[str], options: dict[str, int], words: str) -> None:
     """The answer says what is not taken."""
     answer = search(sim, *filters, **options)
-    assert (answer.http, words in answer.body.decode()) == (400, True), answer.body
+    assert (400, True) == (answer.http, words in answer.body.decode()), answer.body
 
 
 def test_a_31_day_window_is_taken(sim: Simulator) -> None:
     """Exactly 31 days are not too many."""
-    assert search(sim, "startDate eq '2026-08-01T00:00:00' and endDate eq '2026-09-01T00:00:00'").http == 200
+    assert 200 == search(sim, "startDate eq '2026-08-01T00:00:00' and endDate eq '2026-09-01T00:00:00'").http
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_every_credential_is_checked(sim: Simulator, header: str, value: str, st
 def test_a_token_ends(sim: Simulator) -> None:
     """After expires_in seconds the token is refused, and a new one works."""
     headers = credentials(sim)
-    assert search(sim, window(), headers=headers).http == 200
+    assert 200 == search(sim, window(), headers=headers).http
     sim.clock(1441)
-    assert search(sim, window(), headers=headers).http == 401
-    assert search(sim, window(), headers=credentials(sim)).http == 200
+    assert 401 == search(sim, window(), headers=headers).http
+    assert 200 == search(sim, window(), headers=credentials(sim)).http
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_search_lags_behind() -> None:
         send(sim, invoice())
         before = found(sim), len(sim.documents())
         sim.clock(61)
-        assert before == ([], 1)
-        assert found(sim) == [("INV-1", "Sent")]
+        assert ([], 1) == before
+        assert [("INV-1", "Sent")] == found(sim)
 
 
 def test_calls_are_limited() -> None:
@@ -154,17 +154,17 @@ def test_calls_are_limited() -> None:
         sim.clock(start)
         answers = [search(sim, window(), headers=headers) for _ in range(3)]
         wait = int(answers[2].headers["Retry-After"])
-        assert [answer.http for answer in answers] == [200, 200, 429]
-        assert [answer.headers["X-RateLimit-Remaining-minute"] for answer in answers] == ["1", "0", "0"]
-        assert answers[2].headers["X-RateLimit-Remaining-day"] == "97"
+        assert [200, 200, 429] == [answer.http for answer in answers]
+        assert ["1", "0", "0"] == [answer.headers["X-RateLimit-Remaining-minute"] for answer in answers]
+        assert "97" == answers[2].headers["X-RateLimit-Remaining-day"]
         assert 0 < wait <= 61
         sim.clock(start + wait)
-        assert search(sim, window(), headers=headers).http == 200
+        assert 200 == search(sim, window(), headers=headers).http
 
 
 def test_a_token_is_not_counted(sim: Simulator) -> None:
     """Two tokens of one client are both good."""
     tokens = {token(sim), token(sim)}
-    assert [
+    assert [200, 200] == [
         search(sim, window(), headers={**credentials(sim), "Authorization": f"Bearer {t}"}).http for t in tokens
-    ] == [200, 200]
+    ]

@@ -74,22 +74,22 @@ def network(shared: Path) -> Iterator[Simulator]:
 def test_every_kind_of_valid_document_is_taken(network: Simulator, shared: Path, name: str) -> None:
     """Invoices, credits, a cancellation and the profile request, as they were written against the DTD."""
     answer = send(network, (shared / f"data/cxml/synthetic/{name}.xml").read_bytes())
-    assert (answer.code, answer.text) == (200, "")
+    assert (200, "") == (answer.code, answer.text)
 
 
 def test_an_attachment_is_taken_and_the_bare_document_is_not(network: Simulator, shared: Path) -> None:
     """Two references to one part are sound; without the part the document is refused."""
     document = (shared / "data/cxml/synthetic/inv_po_goods_attachment_pdf.xml").read_bytes()
     body = f"--bb\r\nContent-Type: {XML}\r\n\r\n".encode() + document + ATTACHMENT.encode()
-    assert send(network, document).code == 400
-    assert send(network, body, "multipart/related; boundary=bb").code == 200
+    assert 400 == send(network, document).code
+    assert 200 == send(network, body, "multipart/related; boundary=bb").code
 
 
 def test_other_requests_are_not_implemented(network: Simulator, shared: Path) -> None:
     """What the profile does not list is answered with 450; buyers' messages have no credentials here."""
     codes = {"getpending_request": 450, "sur_paid_partial": 401, "payment_remittance": 401, "response_200": 406}
     sent = {name: send(network, (shared / f"data/cxml/synthetic/{name}.xml").read_bytes()).code for name in codes}
-    assert sent == codes
+    assert codes == sent
 
 
 def broken(root: etree._Element, chance: random.Random) -> None:
@@ -129,5 +129,5 @@ def test_the_structural_check_judges_as_the_official_dtd(shared: Path, name: str
         root = etree.fromstring(document, etree.XMLParser(load_dtd=False, resolve_entities=False))
         broken(root, chance)
         judged.append((verdict(root), dtd.validate(root), etree.tostring(root)))
-    assert [document for ours, theirs, document in judged if ours != theirs] == []
-    assert {ours for ours, _, _ in judged} == {True, False}
+    assert [] == [document for ours, theirs, document in judged if ours != theirs]
+    assert {True, False} == {ours for ours, _, _ in judged}

@@ -40,32 +40,32 @@ def test_a_fault_shows_as_named_and_keeps_what_it_says(sim: Simulator, fault: st
     """The caller meets the fault once; the document is kept or not, as the name says; then all is well."""
     sim.fault(fault, verb="submit")
     assert MET[fault] == (met(sim, invoice()), len(sim.documents()))
-    assert met(sim, invoice("INV-2")) == "200 cXML"
+    assert "200 cXML" == met(sim, invoice("INV-2"))
     assert MET[fault][1] + 1 == len(sim.documents())
 
 
 def test_a_hang_keeps_the_document_and_says_nothing(sim: Simulator) -> None:
     """The caller's own time-out ends the wait."""
     sim.fault("hang_after_commit", verb="submit", seconds=2)
-    assert (met(sim, invoice(), seconds=0.2), len(sim.documents())) == ("ReadTimeout", 1)
+    assert ("ReadTimeout", 1) == (met(sim, invoice(), seconds=0.2), len(sim.documents()))
 
 
 def test_a_fault_hits_its_verb_its_number_and_as_often_as_told(sim: Simulator) -> None:
     """Other verbs and other invoices pass; after the last time everything passes."""
     sim.fault("html_page", verb="submit", times=2, number="INV-1")
-    assert send(sim, invoice("INV-2")).code == 200
-    assert found(sim, "documentNumber eq 'INV-1'") == []
-    assert [send(sim, invoice("INV-1")).code for _ in range(3)] == [None, None, 200]
+    assert 200 == send(sim, invoice("INV-2")).code
+    assert [] == found(sim, "documentNumber eq 'INV-1'")
+    assert [None, None, 200] == [send(sim, invoice("INV-1")).code for _ in range(3)]
 
 
 def test_find_and_statuses_are_two_verbs(sim: Simulator) -> None:
     """A search with a number is a find, one without is statuses."""
     sim.fault("500_after_commit", verb="statuses", times=None)
     sim.fault("empty_200", verb="find")
-    assert [search(sim, window()).http for _ in range(2)] == [500, 500]
-    assert search(sim, window(), "documentNumber eq 'X'").body == b""
+    assert [500, 500] == [search(sim, window()).http for _ in range(2)]
+    assert b"" == search(sim, window(), "documentNumber eq 'X'").body
     sim.clear_faults()
-    assert search(sim, window()).http == 200
+    assert 200 == search(sim, window()).http
 
 
 def test_refused_is_refused(sim: Simulator) -> None:
@@ -76,11 +76,11 @@ def test_refused_is_refused(sim: Simulator) -> None:
     sim.fault("refuse")
     with pytest.raises(ConnectionRefusedError):
         send(sim, invoice("INV-2"))
-    assert kept.sock.recv(1) == b""
+    assert b"" == kept.sock.recv(1)
     kept.close()
     sim.clear_faults()
-    assert send(sim, invoice("INV-3")).code == 200
-    assert [document["number"] for document in sim.documents()] == ["INV-1", "INV-3"]
+    assert 200 == send(sim, invoice("INV-3")).code
+    assert ["INV-1", "INV-3"] == [document["number"] for document in sim.documents()]
 
 
 def test_refusing_ends_by_itself(sim: Simulator) -> None:
@@ -88,7 +88,7 @@ def test_refusing_ends_by_itself(sim: Simulator) -> None:
     sim.fault("refuse", seconds=0.3)
     with pytest.raises(ConnectionRefusedError):
         send(sim, invoice())
-    assert _when_open(sim).code == 200
+    assert 200 == _when_open(sim).code
 
 
 def _when_open(sim: Simulator) -> Answer:

@@ -29,7 +29,7 @@ def imported(file: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file} imports relatively"
+            assert 0 == node.level, f"{file} imports relatively"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return {".".join(name.split(".")[: 2 if name.startswith("hub") else 1]) for name in names}
 
@@ -37,7 +37,7 @@ def imported(file: Path) -> set[str]:
 def test_simulators_share_no_code_with_what_they_test() -> None:
     """They import the standard library, lxml and each other, and nothing else."""
     files = sorted(FOLDER.rglob("*.py"))
-    assert {str(file): strange for file in files if (strange := imported(file) - ALLOWED)} == {}
+    assert {} == {str(file): strange for file in files if (strange := imported(file) - ALLOWED)}
     assert len(files) > 10
 
 
@@ -48,7 +48,7 @@ def test_it_ends_at_sigterm_with_0() -> None:
         with socket.create_connection((host, int(port))):
             began = time.monotonic()
             sim.process.send_signal(signal.SIGTERM)
-            assert sim.process.wait(5) == 0
+            assert 0 == sim.process.wait(5)
         assert time.monotonic() - began < 2
 
 
@@ -68,7 +68,7 @@ def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     file.write_text(json.dumps(config()))
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-c", PARENT, str(file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as parent:  # noqa: S603 - our own
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as parent:
         assert parent.stdout is not None
         host, port = parent.stdout.readline().decode().strip().removeprefix("http://").split(":")
         socket.create_connection((host, int(port)), timeout=5).close()
@@ -110,7 +110,7 @@ def test_a_wrong_configuration_is_named(change: dict[str, object], words: str) -
 def test_the_demo_configuration_starts() -> None:
     """The network of the demo can be started as it is."""
     with Simulator.start(FOLDER / "demo.json") as sim:
-        assert sim.control("GET", "healthz") == {"ok": True}
+        assert {"ok": True} == sim.control("GET", "healthz")
 
 
 def test_it_speaks_tls(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_it_speaks_tls(tmp_path: Path) -> None:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command, *names, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)  # noqa: S603 - our own
+    subprocess.run([*command, *names, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
     with Simulator.start(config(), tls=(cert, key)) as sim:
         context = ssl.create_default_context(cafile=str(cert))
         connection = http.client.HTTPSConnection(sim.url.removeprefix("https://"), context=context, timeout=5)
@@ -133,5 +133,5 @@ def test_it_is_fast_enough_to_be_no_bottleneck() -> None:
     with Simulator.start(config()) as sim:
         began = time.monotonic()
         for i in range(100):
-            assert send(sim, invoice(f"INV-{i}", quantity="1", total="12.50")).code == 200
+            assert 200 == send(sim, invoice(f"INV-{i}", quantity="1", total="12.50")).code
         assert time.monotonic() - began < 5
