@@ -70,7 +70,7 @@ def _line_object(stated: Fields, element: Element, out: Fields, reading: Reading
     if stated.pop("code", OBJECT) == OBJECT and "value" in stated and "object_id" not in out:
         out["object_id"] = dict(stated)
     else:
-        reading.left.append(element)
+        reading.leave(element)
     stated.clear()
 
 
@@ -83,7 +83,7 @@ def _tax(stated: Fields, element: Element, out: Fields, reading: Reading) -> Non
     """The tax point stands in each tax, but is one fact of the document (BT-7, BT-8)."""
     for field in ("tax_point_date", "tax_point_code"):
         if field in stated and out.setdefault(field, stated[field]) != stated.pop(field):
-            reading.left.append(element)
+            reading.leave(element)
 
 
 def _tax_point_code(raw: str, _: Element, __: Reading) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from hub.durable import sync_folder, write_whole
 from hub.sources import json, pdf
 
 MAX_BYTES = max(pdf.MAX_BYTES, json.MAX_BYTES)
@@ -158,7 +159,7 @@ def _settle(folder: Folder, path: Path, before: os.stat_result, handled: Handled
             target = _free(path, home)
             if home == folder.refused:  # before the file, so that none ever stands there without its reason
                 note = _note_of(target)
-                _write(note, handled.reason)
+                write_whole(note, f"{handled.reason.rstrip()}\n".encode(errors="backslashreplace"))
             path.rename(target)
             if not _unchanged(target.lstat(), before):  # another took its place in the last moment: back with it
                 target.rename(_free(path, folder.inbox))
@@ -166,8 +167,8 @@ def _settle(folder: Folder, path: Path, before: os.stat_result, handled: Handled
                 return None
             if home == folder.done:
                 _forget(_stale_note(folder.refused / _fitting(path)))
-        _sync(home)
-        _sync(path.parent)
+        sync_folder(home)
+        sync_folder(path.parent)
     except FileNotFoundError:  # somebody took it away; what it held is safe, or was not wanted
         _forget(note)
     except OSError as error:
@@ -189,13 +190,6 @@ def _stale_note(path: Path) -> Path | None:
 def _forget(note: Path | None) -> None:
     if note is not None:
         note.unlink(missing_ok=True)
-
-
-def _write(note: Path, reason: str) -> None:
-    with note.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.write(reason.rstrip() + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _free(path: Path, folder: Path) -> Path:
@@ -235,11 +229,3 @@ def _same_content(one: Path, other: Path) -> bool:
         return False
     # Two names of one file are no copy: moving one onto the other would leave both.
     return here.st_ino != there.st_ino and here.st_size <= MAX_BYTES and one.read_bytes() == other.read_bytes()
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

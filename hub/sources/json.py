@@ -20,7 +20,9 @@ from hub.sources.refused import Problem, Refused, refusal
 from hub.sources.terms import TERMS
 from hub.sources.validated import problems_of
 
-MAX_BYTES = 80_000_000  # 50 MB of attachments as base64, and the invoice
+MAX_BYTES = 20_000_000
+_MAX_PARTS = 500_000  # objects, and what stands in lists; 100,000 lines have about 400,000
+_TOO_MANY = f"the document has more than {_MAX_PARTS:,} parts"
 _EXACT_DIGITS = 15  # that a JSON number keeps in every reader; more belong into a string
 
 
@@ -49,26 +51,53 @@ def read(content: bytes) -> tuple[Invoice, dict[str, bytes]]:
 def _checked_syntax(content: bytes) -> None:
     """Refuse what JSON readers tell differently: a key that stands twice, a number too long to be exact, NaN."""
     try:
-        json.loads(content, object_pairs_hook=_each_once, parse_float=_exact, parse_constant=_exact)
+        stated = json.loads(content, object_pairs_hook=_Objects().once, parse_float=_exact, parse_constant=_exact)
     except json.JSONDecodeError as wrong:
-        cut = "" if content.rstrip().endswith(b"}") else " (the file may be half written)"
+        cut = not content.rstrip().endswith(b"}") or wrong.pos >= len(wrong.doc.rstrip())
+        told = f"this is no well-formed JSON: {wrong.msg}{' (the file may be half written)' if cut else ''}"
         place = f"line {wrong.lineno}, column {wrong.colno}"
-        raise Refused(f"this is no well-formed JSON: {wrong.msg}{cut}; send the whole file again", place) from None
-    except UnicodeDecodeError:
-        raise Refused("the text is not UTF-8; export it as UTF-8") from None
+        raise Refused(f"{told}; send the whole file again", place, unfinished=cut) from None
+    except UnicodeDecodeError as wrong:
+        raise Refused("the text is not UTF-8; export it as UTF-8", unfinished=wrong.end >= len(content)) from None
     except RecursionError:
         raise Refused("the JSON nests too deeply; no invoice does") from None
     except ValueError as wrong:
         raise Refused(str(wrong)) from None
+    if _listed(stated) > _MAX_PARTS:
+        raise Refused(_TOO_MANY)
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    once: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in once:
-            raise ValueError(f"the key {key[:80]!r} stands twice in one object; keep one")
-        once[key] = value
-    return once
+class _Objects:
+    """Counts a document's objects while they are read, and sees to it that no key stands twice in one."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """The object. Raises ValueError for a repeated key, or one object too many."""
+        self._number += 1
+        if self._number > _MAX_PARTS:
+            raise ValueError(_TOO_MANY)
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise ValueError(f"the key {key[:80]!r} stands twice in one object; keep one")
+            found[key] = value
+        return found
+
+
+def _listed(stated: Any) -> int:
+    """How many values stand in lists, counted until there are too many."""
+    number, waiting = 0, [stated]
+    while waiting and number <= _MAX_PARTS:
+        part = waiting.pop()
+        if isinstance(part, list):
+            number += len(part)
+            if number <= _MAX_PARTS:
+                waiting += part
+        elif isinstance(part, dict):
+            waiting += part.values()
+    return number
 
 
 def _exact(number: str) -> str:

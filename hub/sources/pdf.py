@@ -17,6 +17,7 @@ from hub.sources.tables import Fields
 from hub.sources.xml import MAX_BYTES as MAX_XML
 
 MAX_BYTES = 50_000_000
+_TAIL = 1024  # bytes at the end that hold the end-of-file marker (PDF Reference 1.7, H.3, note 18)
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what it says of a broken file comes with our refusal
 
@@ -49,6 +50,9 @@ def unpack(content: bytes, name: str, blobs: Blobs) -> Unpacked:
     """Take a PDF apart. Raises Refused for one that is broken, encrypted, too large or carries no invoice."""
     if len(content) > MAX_BYTES:
         raise Refused(f"the PDF has {len(content):,} bytes, more than the {MAX_BYTES:,} that are read")
+    if b"%%EOF" not in content[-_TAIL:]:  # an earlier one may stand in it, so that the reader would take the part
+        told = "the PDF ends in the middle; it was half written or cut off, so send the whole file again"
+        raise Refused(told, unfinished=True)
     try:
         shown = harmless_name(name) or "invoice.pdf"
         image = blobs.add(content, shown, "application/pdf") | {"type": AttachmentType.INVOICE_IMAGE}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hub.contract.invoice import Money
 from hub.sources.read import Refused, read
 
 
@@ -29,27 +29,43 @@ class Reading:
     def as_line(self) -> str:
         """For people."""
         if self.outcome == "refused":
-            return f"refused  {self.reason}"
+            return f"refused  {self.file}: {self.reason}"
         return f"read     {self.file}: {self.kind} {self.number}, {self.total} {self.currency}"
 
 
 def read_paths(paths: Iterable[Path]) -> Iterator[Reading]:
     """Read each file, and each file in a folder (not in folders within it)."""
     for path in paths:
-        if path.is_dir():
-            yield from map(_read_one, sorted(file for file in path.iterdir() if file.is_file()))
-        else:
-            yield _read_one(path)
+        yield from _read_folder(path) if path.is_dir() else [_read_one(path)]
+
+
+def _read_folder(folder: Path) -> Iterator[Reading]:
+    try:
+        files = sorted(file for file in folder.iterdir() if file.is_file())
+    except OSError as error:
+        yield _refused(folder, f"cannot be read: {error.strerror}")
+        return
+    if not files:
+        yield _refused(folder, "no file is in this folder; folders within it are not looked into")
+    yield from map(_read_one, files)
 
 
 def _read_one(path: Path) -> Reading:
     try:
         invoice = read(path).invoice
     except Refused as refused:
-        return Reading(str(path), "refused", reason=str(refused))
+        return _refused(path, str(Refused(refused.reason, refused.place)))
     except OSError as error:
-        return Reading(str(path), "refused", reason=f"{path}: cannot be read: {error.strerror}")
-    total: Money = invoice.total
+        return _refused(path, f"cannot be read: {error.strerror}")
     return Reading(
-        str(path), "read", number=invoice.number, kind=invoice.kind, currency=total.currency, total=f"{total.amount:f}"
+        _shown(path), "read", invoice.number, invoice.kind, invoice.currency, f"{invoice.total.amount:f}"
     )
+
+
+def _refused(path: Path, reason: str) -> Reading:
+    return Reading(_shown(path), "refused", reason=reason)
+
+
+def _shown(path: Path) -> str:
+    """A path as text, also where its name is none."""
+    return os.fsencode(path).decode(errors="replace")

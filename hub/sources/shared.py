@@ -54,7 +54,7 @@ def settle_preceding(stated: Fields, element: Element, _: Fields, reading: Readi
 def discount(stated: Fields, element: Element, out: Fields, reading: Reading) -> None:
     """The discount inside a price (BT-147); a charge there is no EN 16931 term and is left."""
     if stated.pop("charge", False):
-        reading.left.append(element)
+        reading.leave(element)
         stated.clear()
     for field, value in stated.items():
         out.setdefault(field, value)
@@ -70,10 +70,10 @@ def merged_payment(stated: Fields, element: Element, out: Fields, reading: Readi
     if "account" in account:
         payment.setdefault("accounts", []).append(account)
     elif account:
-        reading.left.append(element)
+        reading.leave(element)
     differing = [field for field, value in stated.items() if payment.setdefault(field, value) != value]
     if differing:
-        reading.left.append(element)
+        reading.leave(element)
     stated.clear()
 
 

@@ -13,11 +13,13 @@ from decimal import Decimal
 from typing import Any, Final, cast
 
 from hub.sources.attachments import Blobs
-from hub.sources.refused import Problem, Refused
+from hub.sources.refused import Problem, Refused, refusal
 from hub.sources.xml import Element
 
 _MAX_NESTING = 12  # groups within groups: a line, its sub-lines, their parts
 _MAX_LEFT_OUT = 200
+_MAX_NOTED = 10_000  # of what is wrong or left; a file with more is no invoice with slips
+_MAX_PARTS = 500_000  # groups and values of lists; 100,000 lines have about 400,000
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")  # xs:decimal; no exponent, no separators
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?")  # xs:date, its zone says nothing here
 _DAY_102 = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")  # UNTDID 2379, format 102
@@ -36,6 +38,7 @@ class Reading:
     places: dict[str, list[int]] = field(default_factory=dict)  # group → the lines its elements begin at
     failed: set[str] = field(default_factory=set)  # paths of elements whose value was refused
     nesting: int = 0
+    parts: int = 0
 
     def problem(self, element: Element, reason: object) -> None:
         """Note what is wrong at `element`."""
@@ -43,6 +46,19 @@ class Reading:
         self.failed.add(path)
         shown = "/".join(path.split("/")[-2:])
         self.problems.append(Problem(f"{shown}: {reason}", f"line {element.sourceline}"))
+        if len(self.problems) >= _MAX_NOTED:
+            raise refusal(self.problems)
+
+    def leave(self, element: Element) -> None:
+        """Note that no field holds `element`."""
+        if len(self.left) < _MAX_NOTED:
+            self.left.append(element)
+
+    def count(self, element: Element) -> None:
+        """Count a part of the document. Raises Refused where there are more than any invoice has."""
+        self.parts += 1
+        if self.parts > _MAX_PARTS:
+            raise Refused(f"the document has more than {_MAX_PARTS:,} parts", f"line {element.sourceline}")
 
     def left_out(self) -> tuple[str, ...]:
         """Every element with content that no field holds, with its line, topmost first."""
@@ -195,7 +211,7 @@ def walk(reading: Reading, element: Element, steps: Steps, out: Fields) -> None:
     for child in element:
         step = find(child.tag)
         if step is None:
-            reading.left.append(child)
+            reading.leave(child)
         else:
             step(reading, child, out)
 
@@ -209,7 +225,7 @@ def _leaf(row: Row, attributes: Mapping[str, str]) -> Step:
     def step(reading: Reading, element: Element, out: Fields) -> None:
         raw = element.text
         if raw is None or not (raw := raw.strip()) or len(element):
-            reading.left.append(element)  # told only if something stands in it
+            reading.leave(element)  # told only if something stands in it
             return
         try:
             value = raw if take is None else take(raw, element, reading)
@@ -219,9 +235,10 @@ def _leaf(row: Row, attributes: Mapping[str, str]) -> Step:
         for part in above:
             out = out.setdefault(part, {})
         if add is not None:
+            reading.count(element)
             add(out, name, value)
         elif (held := out.setdefault(name, value)) is not value and held != value:
-            reading.left.append(element)
+            reading.leave(element)
         for attribute, target in targets:
             if (stated := element.get(attribute)) is not None:
                 out.setdefault(target, stated)
@@ -237,6 +254,7 @@ def _group(group: Group, steps: Steps) -> Step:
     def step(reading: Reading, element: Element, out: Fields) -> None:
         if reading.nesting >= _MAX_NESTING:
             raise Refused(f"groups nest deeper than {_MAX_NESTING} levels", f"line {element.sourceline}")
+        reading.count(element)
         reading.nesting += 1
         inside: Fields = {}
         walk(reading, element, steps, inside)
@@ -252,7 +270,7 @@ def _group(group: Group, steps: Steps) -> Step:
         if many:
             out.setdefault(name, []).append(inside)
         elif out.setdefault(name, inside) is not inside:
-            reading.left.append(element)
+            reading.leave(element)
 
     return step
 

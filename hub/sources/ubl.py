@@ -75,7 +75,7 @@ def _line_object(stated: Fields, element: Element, out: Fields, reading: Reading
     if stated.pop("code", OBJECT) == OBJECT and "value" in stated:
         out["object_id"] = dict(stated)
     else:
-        reading.left.append(element)
+        reading.leave(element)
     stated.clear()
 
 

@@ -12,6 +12,7 @@ from hub.sources.refused import Problem
 from hub.sources.terms import term
 
 _PREFIX = re.compile(r"\b[a-z]{3}:")  # of a namespace
+_MOST = 10_000  # errors that are worth telling one by one
 _LONGEST = 80  # characters of a wrong value that are shown
 
 
@@ -29,6 +30,8 @@ def problems_of(
     `paths` gives the source's path of a field, `places` the source's line of a group; a field that is missing because
     its value was refused (`failed`, by path) is not told again.
     """
+    if (number := wrong.error_count()) > _MOST:
+        return [Problem(f"{number:,} fields are missing or wrong; this is no invoice with slips, so export it again")]
     errors = wrong.errors(include_url=False, include_context=False)
     found = (_problem(error, paths, places or {}, failed) for error in errors)
     return [problem for problem in found if problem is not None]

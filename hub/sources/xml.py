@@ -74,8 +74,9 @@ def _readable(content: bytes) -> tuple[bytes, str | None]:
     if (utf16 := _UTF16.get(content[:2])) is not None:
         try:
             return content.decode(utf16).encode("utf-8"), "utf-8"
-        except UnicodeError as wrong:
-            raise Refused(f"the text is not the UTF-16 it begins as ({wrong}); export the invoice again") from None
+        except UnicodeDecodeError as wrong:
+            told = f"the text is not the UTF-16 it begins as ({wrong}); export the invoice again"
+            raise Refused(told, unfinished=wrong.end >= len(content)) from None
     if (declared := _DECLARED.match(content)) is not None:
         named = declared[1].decode("ascii", "replace")
         if named.lower() not in _ENCODINGS:
@@ -100,8 +101,11 @@ def _syntax(content: bytes, wrong: etree.XMLSyntaxError) -> Refused:
     root = _ROOT.match(content)
     if root is not None and root[1].lower() == b"html":
         return Refused("this is an HTML page, not an invoice; a download that failed may leave one", line)
-    if getattr(wrong, "code", None) == etree.ErrorTypes.ERR_INVALID_ENCODING:
-        return Refused("the text is not in the encoding it declares (or in UTF-8); export it as UTF-8", line)
-    if root is None or not content.rstrip(b" \t\r\n\0").endswith(b"</" + root[1] + b">"):
-        return Refused("the XML ends in the middle; it was half written or cut off, so send the whole file again", line)
+    cut = root is None or not content.rstrip(b" \t\r\n\0").endswith(b"</" + root[1] + b">")
+    if getattr(wrong, "code", None) == etree.ErrorTypes.ERR_INVALID_ENCODING:  # a cut through a character gives it too
+        told = "the text is not in the encoding it declares (or in UTF-8); export it as UTF-8"
+        return Refused(told, line, unfinished=cut)
+    if cut:
+        told = "the XML ends in the middle; it was half written or cut off, so send the whole file again"
+        return Refused(told, line, unfinished=True)
     return Refused(f"this is no well-formed XML: {wrong.msg}; export the invoice again", line)

@@ -14,6 +14,8 @@ from pypdf import PdfWriter
 
 from fixtures.documents import DEMO
 from fixtures.pdf import factur_x
+from hub.sources import json as hub_json
+from hub.sources import tables
 from hub.sources.attachments import MAX_ATTACHMENTS
 from hub.sources.read import Refused, read, read_bytes
 from hub.sources.xml import MAX_BYTES
@@ -42,7 +44,7 @@ def refusal(content: bytes, name: str = "in.xml") -> Refused:
         ("bomb.xml", "line 2", ["DTD"]),
         ("stealing.xml", "line 2", ["DTD"]),
         ("truncated.xml", "line 115", ["half written"]),
-        ("truncated.pdf", None, ["broken or was cut off"]),
+        ("truncated.pdf", None, ["half written or cut off"]),
         ("empty.xml", None, ["empty"]),
         ("wrong-encoding.xml", "line 130", ["encoding", "UTF-8"]),
         ("page.html", "line 1", ["HTML page"]),
@@ -221,6 +223,22 @@ def test_sub_lines_within_sub_lines_end_somewhere() -> None:
     """Nesting that no invoice has is refused, not followed until the stack ends."""
     start = b"<cac:SubInvoiceLine>" * 100 + b"</cac:SubInvoiceLine>" * 100
     assert "nest deeper" in str(refusal(GOOD.replace(b"</cac:InvoiceLine>", start + b"</cac:InvoiceLine>", 1)))
+
+
+def test_more_parts_than_any_invoice_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither XML nor JSON can fill the memory with small parts; what is wrong in thousands is only counted."""
+    notes = GOOD.replace(b"<cbc:DocumentCurrency", b"<cbc:Note>a</cbc:Note>" * 100 + b"<cbc:DocumentCurrency", 1)
+    objects, listed = (b'{"notes": [' + part * 99 + b"{}]}" for part in (b'{"text": "a"}, ', b"1, "))
+    for module in (tables, hub_json):
+        monkeypatch.setattr(module, "_MAX_PARTS", 60)
+    for content in (notes, objects, listed):
+        assert "more than" in str(refusal(content))
+        assert "parts" in str(refusal(content))
+    monkeypatch.setattr(tables, "_MAX_PARTS", 500_000)
+    charge = b"<cac:AllowanceCharge><cbc:Amount>1</cbc:Amount></cac:AllowanceCharge>"
+    wrong = GOOD.replace(b"<cac:Delivery>", charge * 10_001 + b"<cac:Delivery>")
+    assert "10,001 fields are missing or wrong" in str(refusal(wrong))
+    assert "10000 things are wrong" in str(refusal(wrong.replace(b"<cbc:Amount>1<", b"<cbc:Amount>x<")))
 
 
 def test_a_prolog_of_many_comments_takes_linear_time() -> None:
