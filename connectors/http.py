@@ -32,7 +32,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, Ne
 from urllib3.exceptions import SSLError as TlsError
 
 from hub.contract.connector import Context, Duration, Settings
-from hub.contract.errors import Transient
+from hub.contract.errors import AuthFailed, Transient
 from hub.contract.status import Delivered
 
 _CHUNK = 65_536
@@ -182,8 +182,10 @@ class Http:
         """Send one request and read its whole reply, whatever its HTTP status.
 
         `verb` is what the gate counts; `commits` marks the request that changes something at the portal. Raises
-        Transient, with whether the portal may have the request.
+        Transient, with whether the portal may have the request, and AuthFailed for a credential that cannot be sent.
         """
+        if strange := [name for name, value in headers.items() if not (value.isascii() and value.isprintable())]:
+            raise AuthFailed(f"{verb}: {', '.join(strange)} holds blanks or signs that no header can carry; retype it")
         request = self._session.prepare_request(
             requests.Request(method, url, headers={"User-Agent": self._settings.user_agent, **headers}, data=body)
         )

@@ -39,7 +39,8 @@ def prepare(mapped: MappedInvoice, stamp: Stamp, settings: AribaSettings) -> tup
         with localcontext(EXACT):
             _write(request, planned, settings.language)
     except ValueError:  # lxml's, for a character that no XML document can carry
-        raise Unpreparable(tuple(_unprintable(mapped))) from None
+        wrong = tuple(_unprintable(mapped)) or ("the mapping names a field with a character that XML cannot carry",)
+        raise Unpreparable(wrong) from None
     document = serialise(root, settings.cxml_version, "InvoiceDetail")
     if wrong := problems(root, document, settings.dtd):
         raise Unpreparable(wrong)

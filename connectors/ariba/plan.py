@@ -91,8 +91,7 @@ class Original:
     payload_id: str | None
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything the document says."""
 
     invoice: Invoice
@@ -133,10 +132,7 @@ def plan(mapped: MappedInvoice, stamp: Stamp, settings: AribaSettings) -> Plan:
         )
     partners = tuple(_partners(invoice))
     shipping = _shipping(invoice)
-    for role, party in dict((*partners, *zip(("shipFrom", "shipTo"), shipping or (), strict=False))).items():
-        wrong += [
-            f"{role} ({party.name or 'no name'}): no {part}; Ariba needs it" for part in missing_in_address(party)
-        ]
+    wrong += _incomplete((*partners, *zip(("shipFrom", "shipTo"), shipping or (), strict=False)))
     date = invoice.portal_date or invoice.issue_date
     if date > stamp.at.astimezone(zone).date():
         wrong.append(f"the invoice date {date} has not come yet in {zone.key}; send it then, or correct the date")

@@ -14,6 +14,7 @@ from connectors.cxml.schema import load_dtd
 from connectors.http import WireSettings
 from hub.contract.connector import Duration, Settings
 
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")  # where simulators are
 ANID = r"^AN\d{11}(-T)?$"  # a test account's ends in -T
 
 
@@ -21,6 +22,8 @@ def _url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.password:
         raise ValueError("write an address as in https://host/path, without a login in it")
+    if parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
+        raise ValueError("write https: without it the credentials could be read on their way")
     return value
 
 

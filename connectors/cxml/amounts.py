@@ -7,14 +7,13 @@ allowances; Due = Net - Deposit. A document whose sums do not close is never sen
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from typing import NamedTuple
 
 from hub.contract.invoice import AllowanceCharge, Invoice, Line, Tax
+from hub.contract.totals import doubtful_lines
 
 EXACT = Context(prec=80)  # amounts have up to 30 digits
-_TOLERANCE = Decimal("0.02")  # of quantity x price against the line's amount, which was rounded
 # UNTDID 7161: cXML has elements of their own for these and forbids a Modification (1.2.069, AdditionalCost).
 FREIGHT = frozenset({"FC"})
 HANDLING = frozenset({"HD"})
@@ -31,8 +30,7 @@ class LineAmounts(NamedTuple):
     price: Decimal  # per price base; 0 where the invoice gives none
 
 
-@dataclass(frozen=True)
-class Amounts:
+class Amounts(NamedTuple):
     """The document's sums, signed as in the invoice, and in a clerk's words what does not add up."""
 
     lines: tuple[LineAmounts, ...]
@@ -54,7 +52,7 @@ def add_up(invoice: Invoice, *, lines_matter: bool) -> Amounts:
     """The sums of `invoice`; with `lines_matter`, each line is split into its price and its allowances and charges."""
     with localcontext(EXACT):
         totals = invoice.totals
-        wrong: list[str] = []
+        wrong = [doubt.message for doubt in doubtful_lines(invoice)] if lines_matter else []
         lines = tuple(_line(line, wrong) if lines_matter else _whole(line) for line in invoice.lines)
         apart = FREIGHT | HANDLING
         changes = tuple(c for c in invoice.allowances_charges if not (c.charge and c.reason_code in apart))
@@ -98,15 +96,10 @@ def _line(line: Line, wrong: list[str]) -> LineAmounts:
     changes = line.allowances_charges
     charges, allowances = (_sum(changes, charge=True), _sum(changes, charge=False)) if changes else (_ZERO, _ZERO)
     subtotal = line.net + allowances - charges
-    base = Decimal(1) if line.price_base is None else line.price_base
     if line.price is None:
         wrong.append(f"line {line.id}: no unit price (BT-146)")
-    elif base <= 0:
-        wrong.append(f"line {line.id}: the price is per {base} units (BT-149); it must be more than 0")
-    elif abs(line.quantity * line.price - subtotal * base) > _TOLERANCE * base:
-        wrong.append(
-            f"line {line.id}: {line.quantity} at {line.price} per {base} is not {subtotal}; correct it at the source"
-        )
+    elif line.price_base is not None and line.price_base <= 0:
+        wrong.append(f"line {line.id}: the price is per {line.price_base} units (BT-149); it must be more than 0")
     if any(change.charge and change.reason_code in FREIGHT | HANDLING for change in changes):
         wrong.append(f"line {line.id}: freight or handling on a line; put it on the invoice as a whole")
     return LineAmounts(subtotal, charges, allowances, _known(line.taxes), line.price or _ZERO)

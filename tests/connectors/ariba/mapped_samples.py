@@ -16,7 +16,7 @@ from hub.contract.connector import MappedInvoice, Refs, Stamp
 from hub.contract.invoice import Invoice
 
 EXPECTED = Path(__file__).resolve().parents[3] / "fixtures" / "expected" / "ariba"
-SECRET = 'sesame & "<open>"'
+SESAME = 'sesame & "<open>"'
 STAMP = Stamp(
     payload_id="20261012T143000.5f2c9a71@hub.example",
     at=dt.datetime(2026, 10, 12, 14, 30, tzinfo=dt.UTC),
@@ -57,7 +57,7 @@ def settings(**changes: Any) -> AribaSettings:
     given = {
         "url": "https://network.example/service/transaction/cxml.asp",
         "identity": "AN01000000555-T",
-        "shared_secret": SECRET,
+        "shared_secret": SESAME,
         "deployment_mode": "test",
         **changes,
     }
@@ -79,7 +79,7 @@ def line(place: int, quantity: str = "10", price: str = "5.00", **more: Any) -> 
     }
 
 
-def mapped(  # noqa: PLR0913 - the parts of a mapped invoice
+def mapped(
     lines: list[dict[str, Any]] | None = None,
     *,
     fields: dict[str, str] | None = None,
@@ -173,7 +173,12 @@ def _attachments() -> MappedInvoice:
         notes=[{"text": "Delivered with ticket 77"}],
         attachments=[
             {"name": "KB-26-0101.pdf", "type": "invoice_image", "media_type": "application/pdf", "sha256": PDF},
-            {"name": "Lieferschein 77 – ü.png", "type": "signed_ticket", "media_type": "image/png", "sha256": SCAN},
+            {
+                "name": "Lieferschein 77 für Tor 2.png",
+                "type": "signed_ticket",
+                "media_type": "image/png",
+                "sha256": SCAN,
+            },
         ],
     )
 
@@ -189,7 +194,7 @@ def _withheld_and_prepaid() -> MappedInvoice:
 
 
 def _texts() -> MappedInvoice:
-    """Scripts that read from right to left, two code units a character, markup in text; a reverse charge; two currencies."""
+    """Scripts of every kind, markup in text; a reverse charge; two currencies."""
     return mapped(
         [line(1, "100", "1.00", name="Подшипник <шариковый> & «втулка»", description="محمل كروي 🛠", note="Ω ≤ 5")],
         line_fields=[{"unit": "EA", "extrinsic.Lot": "Ł-7"}],
@@ -198,7 +203,7 @@ def _texts() -> MappedInvoice:
         tax_currency="PLN",
         tax_point_date="2026-10-11",
         seller={**SELLER, "name": "Zażółć Łożyska Sp. z o.o.", "vat_id": "PL5550000077"},
-        notes=[{"text": "Строка 1\nСтрока 2"}, {"text": "]]> &amp; <b>"}],
+        notes=[{"text": "Подшипник\nЩит"}, {"text": "]]> &amp; <b>"}],
         taxes=[
             {
                 "category": "AE",
