@@ -15,7 +15,7 @@ from hub.contract.invoice import Kind
 from hub.contract.status import Submission
 from hub.requirements.finding import Severity
 from hub.view import Explanation, InvoiceRow, Names, OpenTask, Outcome, Page, Summary
-from hub.view.timeline import DELIVERED, Moment
+from hub.view.timeline import DELIVERED, Moment, What
 from hub.view.wording import (
     MARKS,
     MOVES,
@@ -184,8 +184,7 @@ def _print_explanation(console: Console, explanation: Explanation, names: Names,
     console.print(Text.assemble(("Next: ", "bold"), row.next_action, f"  ({MOVES[row.whose_move]})"), soft_wrap=True)
     _section(console, "Facts", _facts(explanation, names, now))
     _section(console, "Findings", _findings(explanation))
-    waiting = [f"{task.id}  {clean(task.title)}" for task in explanation.tasks if not task.answered_at]
-    _section(console, "Open tasks", waiting)
+    _section(console, "Open tasks", _waiting(explanation))
     _section(console, "Prepared and sent", _files(explanation))
     _section(console, "Attempts", _attempts(explanation))
     _section(console, "What happened", [line for happened in explanation.timeline for line in _happened(happened)])
@@ -219,6 +218,18 @@ def _findings(explanation: Explanation) -> list[str]:
     return lines
 
 
+def _waiting(explanation: Explanation) -> list[str]:
+    lines = []
+    for task in explanation.tasks:
+        if not task.answered_at:
+            lines += [
+                f"{task.id}  {clean(task.title)}",
+                *(f"    {line}" for line in clean_lines(task.action).splitlines()),
+            ]
+            lines += [f"    {clean(task.url)}"] if task.url else []
+    return lines
+
+
 def _files(explanation: Explanation) -> list[str]:
     return [
         f"revision {file.revision}  {clean(file.name)}  {clean(file.media_type)}  {_size(file.size)}  {file.fate}  "
@@ -244,7 +255,8 @@ def _happened(happened: Moment) -> list[str]:
     by = f"by {clean(happened.who)}"
     rests = [f"evidence {clean(happened.evidence)}"] if happened.evidence else []
     proof = [f"sha256:{happened.sha256}"] if happened.sha256 else []
-    lines.append("    " + "; ".join(part for part in (by, clean(happened.why), *rests, *proof) if part))
+    why_ = "" if happened.what is What.TASK else clean(happened.why)  # what to do stands under "Open tasks"
+    lines.append("    " + "; ".join(part for part in (by, why_, *rests, *proof) if part))
     return lines
 
 
@@ -267,4 +279,4 @@ def _indented(console: Console, text: str) -> None:
 
 def _lines(console: Console, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in (headings, *rows):
-        console.print(Text("\t".join(row)), soft_wrap=True)
+        console.file.write("\t".join(row) + "\n")  # as it is: rich would turn the tabs into spaces

@@ -293,24 +293,15 @@ def _attempts(tx: Connection, seqs: dict[int, int]) -> tuple[Attempt, ...]:
     )
 
 
-_FATES = {
-    frozenset[str](): "prepared, never sent",
-    frozenset({"no"}): "tried, certainly not delivered",
-}
-
-
 def _files(tx: Connection, blobs: Blobs, seqs: dict[int, int]) -> tuple[SentFile, ...]:
-    a = t.attempt.c
+    a, p, s = t.attempt.c, t.step.c, t.submission.c
     tried: dict[int, set[str]] = {}
     for row in tx.execute(sa.select(a.step_id, a.delivered).where(a.submission_id.in_(seqs))):
         tried.setdefault(row.step_id, set()).add(row.delivered or Delivered.UNKNOWN)
-    steps = tx.execute(
-        sa.select(t.step).where(t.step.c.submission_id.in_(seqs)).order_by(t.step.c.submission_id, t.step.c.position)
-    )
+    query = sa.select(t.step, s.sent_at).join(t.submission, p.submission_id == s.id).where(s.id.in_(seqs))
     files = []
-    for step in steps:
-        delivered = step.done_at is not None or Delivered.YES in tried.get(step.id, ())
-        fate = "delivered" if delivered else _FATES.get(frozenset(tried.get(step.id, ())), "may have arrived")
+    for step in tx.execute(query.order_by(s.id, p.position)):
+        fate = _fate(tried.get(step.id, set()), done=step.done_at is not None, there=step.sent_at is not None)
         parts = [(step.name, step.media_type, step.body_sha256)]
         parts += [(part.name, part.media_type, part.sha256) for part in _ENCLOSURES.validate_json(step.enclosures)]
         files += [
@@ -318,6 +309,15 @@ def _files(tx: Connection, blobs: Blobs, seqs: dict[int, int]) -> tuple[SentFile
             for name, media_type, sha256 in parts
         ]
     return tuple(files)
+
+
+def _fate(tried: set[str], *, done: bool, there: bool) -> str:
+    """What became of a step; `there`: it was found out that the portal has the document."""
+    if done or Delivered.YES in tried:
+        return "delivered"
+    if Delivered.UNKNOWN in tried:
+        return "may have arrived; the document was found at the portal" if there else "may have arrived"
+    return "tried, not delivered by the hub" if tried else "prepared, never sent"
 
 
 def _size(blobs: Blobs, sha256: str) -> int | None:

@@ -106,6 +106,6 @@ def _known(
 
 def _unknown(name: str, value: str, known: Sequence[str]) -> FilterError:
     near = difflib.get_close_matches(value, known, n=1)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    meant = f"; did you mean {near[0]}?" if near else "."
     listed = ", ".join(sorted(known)[:40]) or "none"
     return FilterError(f"{name}: {value[:80]!r} is not known{meant} Known: {listed}")

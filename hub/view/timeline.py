@@ -112,7 +112,7 @@ def _change(subject: str, before: str | None, after: str | None) -> str:
 def _tried(row: Row[Any], revision: int) -> Moment:
     told = f"Attempt {row.number}, {row.step}: {DELIVERED[Delivered(row.delivered) if row.delivered else None]}"
     began = f"began {moment(row.started_at)}"
-    reasons = [reason.text for reason in reasons_from_json(row.reasons)]
+    reasons = [reason.text for reason in reasons_from_json(row.reasons) if reason.text not in (row.words or "")]
     late = ["it ended after another worker had taken over, and moved nothing"] if row.late else []
     return Moment(
         at=row.finished_at or row.started_at,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from hub.delivery.workspace import utc_now
 from hub.store.blobs import Blobs
 from hub.store.database import Database
 from hub.view import STALE_AFTER, Names
 from hub.web.app import create_app
+
+_GRACE_SECONDS = 5  # for requests under way when the end is asked for
 
 
 def serve(db: Database, blobs: Blobs, names: Names, host: str, port: int, *, say: Callable[[str], None]) -> None:
@@ -24,6 +28,23 @@ def serve(db: Database, blobs: Blobs, names: Names, host: str, port: int, *, say
         raise OSError(told) from error
     with listener:
         shown = f"[{host}]" if family is socket.AF_INET6 else host
-        say(f"The page: http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C ends it)")
+        where = f"The page: http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C ends it)"
         app = create_app(db, blobs, names=names, now=utc_now, stale_after=STALE_AFTER)
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off")).run(sockets=[listener])
+        _Server(app, lambda: say(where)).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says so when it serves, and ends quietly: uvicorn itself raises the signal again when all is done."""
+
+    def __init__(self, app: FastAPI, serving: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=_GRACE_SECONDS)
+        )
+        self._serving = serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._serving()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        self.should_exit = True

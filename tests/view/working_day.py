@@ -65,7 +65,12 @@ def _held(rows: Rows) -> int:
     )
     submission = rows.of(document)
     rows.move(
-        submission, None, "draft", "read: INV-20877.xml", at=ago(hours=20, minutes=1), evidence=f"source:{'5' * 64}"
+        submission,
+        None,
+        "draft",
+        "read: INV-20877.xml",
+        at=ago(hours=20, minutes=1),
+        evidence=f"source:{document:064x}",
     )
     rows.finding(
         submission,
@@ -114,7 +119,7 @@ def _refused(rows: Rows, blobs: Blobs) -> int:
         last_raw="Invalid",
     )
     submission = rows.of(document)
-    rows.move(submission, None, "draft", "read: INV-20861.xml", at=ago(hours=7), evidence=f"source:{'6' * 64}")
+    rows.move(submission, None, "draft", "read: INV-20861.xml", at=ago(hours=7), evidence=f"source:{document:064x}")
     rows.move(submission, "draft", "ready", "passed every rule; its document is prepared", at=ago(hours=7))
     rows.move(submission, "ready", "sending", "claimed by worker-1", at=ago(hours=6))
     step = rows.step(submission, sent, done_at=ago(hours=6))
@@ -174,7 +179,7 @@ def _refused(rows: Rows, blobs: Blobs) -> int:
 def _hostile(rows: Rows) -> int:
     document = rows.invoice(
         S.ACCEPTED,
-        "<b>INV</b>-666",
+        "<b>INV</b>-666\x1b[2J\u202e",
         document={"customer": "?0a1b2c3d4e5f"},
         revision={"buyer_name": HOSTILE, "order_number": HOSTILE, "source_name": HOSTILE},
         stage=Stage.DISPUTED,
