@@ -30,9 +30,9 @@ from hub.contract.status import Delivered
 
 
 class ManualSettings(contract.Settings):
-    """Where the person goes."""
+    """Where the person goes; an account's own `portal_name` and `portal_url` in hub.yaml come before it."""
 
-    portal: str  # its name, as people call it
+    portal: str = "the customer's portal"  # its name, as people call it
     url: str | None = None
     instructions: str = ""  # whatever helps: who has the login, which menu
 

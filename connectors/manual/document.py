@@ -1,4 +1,4 @@
-"""The task sheet: what to key where, in the order of a form. Pure, to bytes."""
+"""The task sheet: what to key where, each thing once, in the order of a form. Pure, to bytes."""
 
 from __future__ import annotations
 
@@ -6,40 +6,77 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from hub.contract.connector import Enclosure, MappedInvoice
-from hub.contract.invoice import Attachment, Invoice, Line
+from hub.contract.invoice import AllowanceCharge, Attachment, Tax
+
+# What the sheet calls the two things that the connection's settings give, unless the mapping gives them for an account.
+PORTAL, ADDRESS = "Portal", "Sign in at"
 
 
 def sheet(mapped: MappedInvoice, portal: str, url: str | None, instructions: str) -> bytes:
-    """The sheet as UTF-8 text: where to go, the fields of the mapping, the lines, the totals, what to attach."""
-    invoice = mapped.invoice
-    head = (f"Portal: {portal}", f"Address: {url}" if url else "", instructions)
+    """The sheet as UTF-8 text: where to go, the mapping's fields and lines in its order, what stands beside them.
+
+    Every value is one line without control characters, so that it is safe in a terminal and cannot pass for a field.
+    """
+    fields = dict(mapped.fields)
+    head = {PORTAL: fields.pop(PORTAL, portal), ADDRESS: fields.pop(ADDRESS, url)}
     parts = (
-        "\n".join(text for text in head if text),
-        "\n".join(f"{label}: {value}" for label, value in mapped.fields.items()),
-        "Lines:\n" + "\n".join(map(_line, invoice.lines, mapped.lines)),
-        "\n".join(f"{label}: {amount:f} {invoice.currency}" for label, amount in _amounts(invoice)),
-        "\n".join(("Attach:", *map(_attachment, invoice.attachments))) if invoice.attachments else "",
+        _fields(head),
+        "\n".join(map(_one_line, instructions.strip().splitlines())),
+        _fields(fields),
+        _list("Lines", map(_line, mapped.lines)),
+        _list("Allowances and charges", (_allowance(one, mapped) for one in mapped.invoice.allowances_charges)),
+        _list("Taxes", _taxes(mapped)),
+        _list("Attach", map(_attachment, mapped.invoice.attachments)),
     )
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
 
 
-def _amounts(invoice: Invoice) -> Iterator[tuple[str, Decimal]]:
-    yield "Net", invoice.totals.without_tax
-    for tax in invoice.taxes:
-        if tax.amount is not None:
-            yield (tax.kind if tax.rate is None else f"{tax.kind} {tax.rate:f} %"), tax.amount
-    yield "Total with tax", invoice.totals.with_tax
-    yield "Due", invoice.totals.payable
+def _fields(fields: Mapping[str, str | None]) -> str:
+    return "\n".join(_one_line(f"{label}: {value}") for label, value in fields.items() if value)
 
 
-def _line(line: Line, own: Mapping[str, str]) -> str:
-    price = f" at {line.price:f}" if line.price is not None else ""
-    extra = "".join(f"; {label}: {value}" for label, value in own.items())
-    return f"  {line.id}. {line.quantity:f} {line.unit or ''}{price} = {line.net:f}  {line.name or ''}{extra}"
+def _list(title: str, items: Iterator[str]) -> str:
+    shown = [f"  - {_one_line(item)}" for item in items if item]
+    return "\n".join((f"{title}:", *shown)) if shown else ""
+
+
+def _line(fields: Mapping[str, str]) -> str:
+    return " | ".join(f"{label}: {value}" for label, value in fields.items())
+
+
+def _one_line(text: str) -> str:
+    """Without line breaks, terminal controls and marks that turn the reading direction around."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def _allowance(one: AllowanceCharge, mapped: MappedInvoice) -> str:
+    kind = "charge" if one.charge else "allowance"
+    return f"{kind}: {_plain(one.amount)} {mapped.invoice.currency} {one.reason or ''}"
+
+
+def _taxes(mapped: MappedInvoice) -> Iterator[str]:
+    """Each tax by its rate, unless the mapping's fields show both its rate and its amount already."""
+    shown = set(mapped.fields.values())
+    for tax in mapped.invoice.taxes:
+        if tax.amount is not None and not {_plain(tax.rate), _plain(tax.amount)} <= shown:
+            yield f"{_tax(tax)}: {_plain(tax.amount)} {mapped.invoice.currency}"
+
+
+def _tax(tax: Tax) -> str:
+    where = f" in {tax.location}" if tax.location else ""
+    rate = f" {_plain(tax.rate)} %" if tax.rate is not None else f" category {tax.category}"
+    on = f" on {_plain(tax.taxable)}" if tax.taxable is not None else ""
+    why = f" ({tax.exemption_reason})" if tax.exemption_reason else ""
+    return f"{'withheld ' if tax.withholding else ''}{tax.kind}{rate}{where}{on}{why}"
+
+
+def _plain(number: Decimal | None) -> str:
+    return "" if number is None else f"{number:f}"
 
 
 def _attachment(one: Attachment) -> str:
-    return f"  - {one.type.value.replace('_', ' ')}: {one.url or one.name}"
+    link = f" ({one.url})" if one.url and one.url != one.name else ""
+    return f"{one.type.value.replace('_', ' ')}: {one.name}{link}"
 
 
 def enclosures(mapped: MappedInvoice) -> tuple[Enclosure, ...]:

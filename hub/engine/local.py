@@ -10,25 +10,31 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, as_completed
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from hub.delivery import collect, reconcile
+from hub.delivery.registry import CALL_SECONDS
 from hub.delivery.workspace import Workspace
 from hub.engine import work
-from hub.engine.work import Lane, Progress, plainly
+from hub.engine.guard import guarded
+from hub.engine.lane import Lane, close_lanes, open_lanes
+from hub.engine.work import Progress, plainly
+from hub.sources.folder import QUIET_SECONDS
 from hub.store.database import StoreError
 
 CHECK_EVERY = dt.timedelta(seconds=2)
 RECONCILE_EVERY = dt.timedelta(seconds=1)
 SWEEP_EVERY = dt.timedelta(minutes=1)
-GRACE_SECONDS = 75.0  # longer than a call to a portal may take in all
+GRACE_SECONDS = CALL_SECONDS + 15  # longer than a call to a portal may take in all
+_ONE_THREAD = "one thread"
+_LOOK_SECONDS = 0.2  # how soon a signal is noticed
 _log = logging.getLogger(__name__)
 
 
@@ -38,69 +44,76 @@ class BusyError(Exception):
 
 @contextlib.contextmanager
 def alone(ws: Workspace) -> Iterator[bool]:
-    """Hold the one place at a SQLite file; True where nobody else can be sending. Raises BusyError if it is taken."""
+    """Hold the one place at a SQLite file; True where nobody else can be sending. Raises BusyError if it is taken.
+
+    The system lets go of it when the process ends, however it ends.
+    """
     if not ws.db.is_sqlite:
         yield False
         return
-    path = Path(f"{ws.db.url.database}.lock")
-    with path.open("a+") as file:
+    database = Path(str(ws.db.url.database)).resolve()  # the same file, whichever link leads to it
+    with database.with_name(f"{database.name}.lock").open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise BusyError(
-                f"another hub (process {holder}) works {ws.db.url.database} already; end it first"
-            ) from None
-        file.seek(0)
-        file.truncate()
+            holder = file.read(20).strip() or "unknown"
+            raise BusyError(f"another hub (process {holder}) works {database} already; end it first") from None
+        file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield True
 
 
-def once(ws: Workspace, progress: Progress = plainly, *, quiet: float = 2.0) -> None:
-    """One pass of everything that is due now, in the order of an invoice's life."""
-    with alone(ws) as nobody_else, _lanes(ws) as lanes:
+def once(ws: Workspace, progress: Progress = plainly, *, quiet: float = QUIET_SECONDS) -> None:
+    """One pass of everything that is due now, in the order of an invoice's life. Raises BusyError, StoreError."""
+    with alone(ws) as nobody_else:
         reconcile.recover(ws, alone=nobody_else)
-        for source in ws.config.sources:
-            for _ in work.scan(ws, source, quiet=quiet):
-                pass
-        work.check_all(ws, progress)
-        work.reconcile_all(ws, progress)
-        _side_by_side([partial(lane.submit_due, progress) for lane in lanes])
-        _side_by_side([lane.poll for lane in lanes])
-        work.check_all(ws)
-        collect.overdue(ws)
-
-
-@contextlib.contextmanager
-def _lanes(ws: Workspace) -> Iterator[list[Lane]]:
-    lanes = [Lane(ws, connection) for connection in ws.config.connections]
-    try:
-        yield lanes
-    finally:
-        for lane in lanes:
-            lane.close(wait=True)
-
-
-def _side_by_side(pieces: list[Callable[[], object]]) -> None:
-    """Every lane at the same time; one that fails stops no other, and its failure is raised in the end."""
-    errors: list[BaseException] = []
-
-    def run(piece: Callable[[], object]) -> None:
+        lanes = open_lanes(ws)
         try:
-            piece()
-        except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
-            errors.append(error)
+            for source in ws.config.sources:
+                guarded(ws, f"scanning {source}", partial(_scan, ws, source, quiet=quiet))
+            _all("reconciling", _looks(ws, lanes), progress)
+            _check_and_deliver(ws, lanes, progress)
+            _all("collecting statuses", [asked for lane in lanes.values() for asked in lane.poll()], progress)
+            _check_and_deliver(ws, lanes, progress)
+            guarded(ws, "looking for what is overdue", partial(collect.overdue, ws))
+        except BaseException:
+            ws.cancel.set()  # nothing more goes out, not even what a lane has begun but not yet sent
+            raise
+        finally:
+            close_lanes(lanes.values(), seconds=GRACE_SECONDS)
 
-    threads = [threading.Thread(target=run, args=(piece,)) for piece in pieces]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
+
+def _scan(ws: Workspace, source: str, *, quiet: float = QUIET_SECONDS) -> None:
+    try:
+        for _ in work.scan(ws, source, quiet=quiet):
+            pass
+    except OSError as error:
+        _log.error("the folder of source %s cannot be used: %s", source, error)
+
+
+def _looks(ws: Workspace, lanes: dict[str, Lane]) -> list[Future[int]]:
+    """A look at everything in doubt whose time has come; what has no lane stays in doubt."""
+    return [
+        asked
+        for connection, doubtful in work.doubtful(ws).items()
+        if connection in lanes
+        for asked in lanes[connection].reconcile(doubtful)
+    ]
+
+
+def _check_and_deliver(ws: Workspace, lanes: dict[str, Lane], progress: Progress) -> None:
+    """Until nothing more can go: what was sent may be what a credit waited for."""
+    delivered = 1
+    while delivered:
+        work.check_all(ws, progress)
+        delivered = _all("delivering", [asked for lane in lanes.values() for asked in lane.deliver_due()], progress)
+
+
+def _all(what: str, asked: list[Future[int]], progress: Progress) -> int:
+    """Wait for everything that was asked, side by side; what it comes to. Raises what the first that failed raised."""
+    return sum(progress(what, (each.result() for each in as_completed(asked)), len(asked)))
 
 
 class Scheduler:
@@ -108,90 +121,127 @@ class Scheduler:
 
     def __init__(self, ws: Workspace) -> None:
         self.ws = ws
-        self.lanes = [Lane(ws, connection) for connection in ws.config.connections]
-        # Each connection has threads of its own, so that a portal that hangs starves no other.
-        executors = {lane.connection: ThreadPoolExecutor(2) for lane in self.lanes}
+        self.lanes = open_lanes(ws)
+        self.fatal: BaseException | None = None
+        self._told_to_stop = False  # a plain flag: a signal may come while this very thread holds any lock
+        # Of a job that is still running when it is due again nothing need be said: it does all that is due.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        # Its jobs only read folders and the ledger and ask the lanes; no job waits for a portal. Those that use a
+        # connector to prepare or to know its settings share one thread, and so one connector for each connection.
         self._jobs = BackgroundScheduler(
             timezone=dt.UTC,
-            executors={"default": ThreadPoolExecutor(4), **executors},
+            executors={"default": ThreadPoolExecutor(4 + len(ws.config.sources)), _ONE_THREAD: ThreadPoolExecutor(1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._jobs.add_listener(self._on_error, EVENT_JOB_ERROR)
-        self.fatal: BaseException | None = None
-        self._stop = threading.Event()
 
     def start(self) -> None:
         """Fire everything once now, and then each at its interval."""
-        for key, source in self.ws.config.sources.items():
-            self._every(source.every, partial(self._scan, key))
-        self._every(CHECK_EVERY, lambda: work.check_all(self.ws))
-        self._every(RECONCILE_EVERY, lambda: work.reconcile_all(self.ws))
-        self._every(SWEEP_EVERY, self._sweep)
-        for lane in self.lanes:
-            connection = self.ws.config.connections[lane.connection]
-            self._every(connection.submit_every, lane.submit_due, lane.connection)
-            self._every(connection.poll_every, lane.poll, lane.connection)
+        ws = self.ws
+        for key, source in ws.config.sources.items():
+            self._every(source.every, f"scanning {key}", partial(_scan, ws, key))
+        self._every(CHECK_EVERY, "checking", partial(work.check_all, ws), _ONE_THREAD)
+        self._every(SWEEP_EVERY, "recovering", partial(reconcile.recover, ws, alone=False), _ONE_THREAD)
+        self._every(SWEEP_EVERY, "looking for what is overdue", partial(collect.overdue, ws), _ONE_THREAD)
+        self._every(RECONCILE_EVERY, "reconciling", lambda: self._heed(_looks(ws, self.lanes)))
+        for key, lane in self.lanes.items():
+            connection = ws.config.connections[key]
+            self._every(connection.submit_every, f"delivering by {key}", partial(self._asking, lane.deliver_due))
+            self._every(connection.poll_every, f"collecting from {key}", partial(self._asking, lane.poll))
         self._jobs.start()
 
-    def _every(self, interval: dt.timedelta, job: Callable[[], object], executor: str = "default") -> None:
+    def _every(self, interval: dt.timedelta, what: str, job: Callable[[], object], executor: str = "default") -> None:
         self._jobs.add_job(
-            job, "interval", seconds=interval.total_seconds(), next_run_time=dt.datetime.now(dt.UTC), executor=executor
+            partial(self._fire, what, job),
+            "interval",
+            seconds=interval.total_seconds(),
+            next_run_time=dt.datetime.now(dt.UTC),
+            executor=executor,
         )
 
-    def _scan(self, source: str) -> None:
-        for _ in work.scan(self.ws, source):
-            pass
+    def _fire(self, what: str, job: Callable[[], object]) -> None:
+        if self.ws.cancel.is_set():
+            return
+        try:
+            guarded(self.ws, what, job)
+        except StoreError as error:
+            self._fail(error)
 
-    def _sweep(self) -> None:
-        reconcile.recover(self.ws, alone=False)
-        collect.overdue(self.ws)
+    def _asking(self, ask: Callable[[], list[Future[int]]]) -> None:
+        self._heed(ask())
 
-    def _on_error(self, event: JobExecutionEvent) -> None:
-        if isinstance(event.exception, StoreError):
-            self.fatal = event.exception
-            self._stop.set()
+    def _heed(self, asked: Iterable[Future[int]]) -> None:
+        for each in asked:
+            each.add_done_callback(self._settled)
+
+    def _settled(self, asked: Future[int]) -> None:
+        error = None if asked.cancelled() else asked.exception()
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.fatal = self.fatal or error
+        self.ask_to_stop()
 
     def ask_to_stop(self) -> None:
-        """Send nothing more; what is on the wire may end."""
-        self.ws.cancel.set()
-        self._stop.set()
+        """Send nothing more; what is on the wire may end. Safe in a signal handler."""
+        self._told_to_stop = True
 
     def wait(self) -> None:
         """Until somebody asks to stop, or the database is gone."""
-        while not self._stop.wait(0.5):
-            pass
+        while not self._told_to_stop:
+            time.sleep(_LOOK_SECONDS)
 
-    def stop(self) -> bool:
+    def stop(self, *, grace: float = GRACE_SECONDS) -> bool:
         """End within the grace: True if all work ended, False if some was abandoned (the next start asks about it)."""
         self.ws.cancel.set()
-        self._jobs.pause()
-        ends = time.monotonic() + GRACE_SECONDS
-        closing = threading.Thread(target=self._close, daemon=True)
+        ends = time.monotonic() + grace
+        closing = threading.Thread(target=self._close_jobs, daemon=True)
         closing.start()
+        ended = close_lanes(self.lanes.values(), seconds=grace)
         closing.join(max(0.0, ends - time.monotonic()))
-        return not closing.is_alive()
+        return ended and not closing.is_alive()
 
-    def _close(self) -> None:
-        self._jobs.shutdown(wait=True)
-        for lane in self.lanes:
-            lane.close(wait=True)
+    def _close_jobs(self) -> None:
+        if self._jobs.running:
+            self._jobs.shutdown(wait=True)
 
 
-def run(ws: Workspace, started: Callable[[Scheduler], None] = lambda _scheduler: None) -> bool:
+@contextlib.contextmanager
+def _signals(heard: Callable[[], None]) -> Iterator[None]:
+    """Within, SIGTERM and Ctrl-C are heard; afterwards they do what they did before: a second one ends it all."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        heard()
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(
+    ws: Workspace,
+    started: Callable[[Scheduler], None] = lambda _scheduler: None,
+    *,
+    grace: float = GRACE_SECONDS,
+) -> bool:
     """Work until SIGTERM or SIGINT; True if everything in flight ended. Raises BusyError, StoreError."""
     with alone(ws) as nobody_else:
         reconcile.recover(ws, alone=nobody_else)
         scheduler = Scheduler(ws)
-
-        def on_signal(_number: int, _frame: FrameType | None) -> None:
-            scheduler.ask_to_stop()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, on_signal)
-        scheduler.start()
-        started(scheduler)
-        scheduler.wait()
-        ended = scheduler.stop()
+        ended = True
+        try:
+            with _signals(scheduler.ask_to_stop):
+                scheduler.start()
+                started(scheduler)
+                scheduler.wait()
+        finally:
+            ended = scheduler.stop(grace=grace)
         if scheduler.fatal is not None:
             raise scheduler.fatal
         return ended

@@ -57,9 +57,7 @@ def _read_one(path: Path) -> Reading:
         return _refused(path, str(Refused(refused.reason, refused.place)))
     except OSError as error:
         return _refused(path, f"cannot be read: {error.strerror}")
-    return Reading(
-        _shown(path), "read", invoice.number, invoice.kind, invoice.currency, f"{invoice.total.amount:f}"
-    )
+    return Reading(_shown(path), "read", invoice.number, invoice.kind, invoice.currency, f"{invoice.total.amount:f}")
 
 
 def _refused(path: Path, reason: str) -> Reading:

@@ -50,12 +50,14 @@ class Handler:
         return [content for _, content, _ in self.seen]
 
 
-def taken(folder: Folder, handler: Callable[[str, bytes, bool], Handled]) -> dict[str, Handled]:
-    return dict(take(folder, handler))
+def taken(
+    folder: Folder, handler: Callable[[str, bytes, bool], Handled], *, quiet: float = module.QUIET_SECONDS
+) -> dict[str, Handled]:
+    return dict(take(folder, handler, quiet=quiet))
 
 
 def names(path: Path) -> list[str]:
-    return sorted(os.listdir(path))
+    return sorted(entry.name for entry in path.iterdir())
 
 
 def everything(folder: Folder) -> list[bytes]:
@@ -98,7 +100,9 @@ def test_the_folders_are_made(tmp_path: Path) -> None:
     assert ["done", "inbox", "refused"] == names(tmp_path / "deep")
 
 
-@pytest.mark.parametrize("name", [".hidden.xml", "a.part", "a.PART", "a.tmp", "a.xml.filepart", "a.crdownload", "a.xml~"])
+@pytest.mark.parametrize(
+    "name", [".hidden.xml", "a.part", "a.PART", "a.tmp", "a.xml.filepart", "a.crdownload", "a.xml~"]
+)
 def test_what_is_marked_as_not_meant_for_us_is_left_alone(folder: Folder, name: str) -> None:
     """Hidden files and the names that other programs give to what they still write."""
     put(folder, name)
@@ -181,6 +185,24 @@ def test_a_file_that_grows_while_it_is_handled_stays_and_is_handled_whole(folder
     handler = Handler(fate)
     taken(folder, handler)
     assert ([b"whole"], []) == (handler.contents, names(folder.inbox))
+
+
+def test_a_file_that_takes_the_place_of_one_like_it_is_told_apart(folder: Folder) -> None:
+    """The same size and the same time make no same file."""
+    path = put(folder, "a.xml", b"first")
+    times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+
+    def replace(_name: str, content: bytes, _young: bool) -> Handled:  # noqa: FBT001
+        if content == b"first":
+            other = put(folder, "other.part", b"other")
+            os.utime(other, ns=times)
+            other.rename(path)
+        return DONE
+
+    assert {} == taken(folder, replace)
+    handler = Handler()
+    taken(folder, handler)
+    assert ([b"other"], ["a.xml"]) == (handler.contents, names(folder.done))
 
 
 @pytest.mark.parametrize("fate", [DONE, REFUSED])
@@ -342,7 +364,7 @@ def test_a_link_is_refused_and_not_followed(folder: Folder, tmp_path: Path) -> N
     (folder.inbox / "a.xml").symlink_to(secret)
     (folder.inbox / "dangling.xml").symlink_to(tmp_path / "nothing")
     handler = Handler()
-    found = taken(folder, handler)
+    found = taken(folder, handler, quiet=0)
     assert {"a.xml": Fate.REFUSED, "dangling.xml": Fate.REFUSED} == {name: each.fate for name, each in found.items()}
     assert ([], "secret") == (handler.seen, secret.read_text())
     assert "drop the file itself" in (folder.refused / "a.xml.reason.txt").read_text()
@@ -364,7 +386,7 @@ def test_a_link_that_takes_a_files_place_is_not_followed(folder: Folder, monkeyp
         patch.setattr(module.os, "open", open_a_link)
         (found,) = taken(folder, handler).values()
     assert ([], Fate.LATER) == (handler.seen, found.fate)
-    assert Fate.REFUSED == taken(folder, handler)["a.xml"].fate
+    assert Fate.REFUSED == taken(folder, handler, quiet=0)["a.xml"].fate
 
 
 def test_a_link_among_the_refused_is_not_written_through(folder: Folder, tmp_path: Path) -> None:
@@ -385,7 +407,7 @@ def test_pipes_and_sockets_are_refused_and_never_waited_for(folder: Folder) -> N
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder.inbox / "socket.xml"))
         handler = Handler()
-        found = {name: each.fate for name, each in take(folder, handler, quiet=0)}
+        found = {name: each.fate for name, each in taken(folder, handler, quiet=0).items()}
     assert {"pipe.xml": Fate.REFUSED, "socket.xml": Fate.REFUSED} == found
     assert ([], True) == (handler.seen, stat.S_ISFIFO((folder.refused / "pipe.xml").stat().st_mode))
 
@@ -485,7 +507,9 @@ def die_at(moment: int, patch: pytest.MonkeyPatch, *, before: bool) -> None:
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("fates", [(DONE, DONE), (REFUSED, REFUSED), (REFUSED, DONE), (DONE, REFUSED)])
 def test_a_death_at_any_point_loses_no_file_and_leaves_no_reason_without_its_file(
-    tmp_path: Path, fates: tuple[Handled, Handled], before: bool  # noqa: FBT001
+    tmp_path: Path,
+    fates: tuple[Handled, Handled],
+    before: bool,  # noqa: FBT001
 ) -> None:
     """Whatever it was to be before and is to be after: it stands in one place, and only a refused one with a note."""
     for moment in range(1, 20):
