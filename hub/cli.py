@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import getpass
 import json
-import logging
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,58 +15,36 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from hub import doctor
+from hub import doctor, saying
 from hub.contract.errors import PortalError
+from hub.contract.invoice import Kind
 from hub.contract.status import Stage, Submission, WhoseMove
-from hub.delivery import admit, recording, tasks
 from hub.delivery.evidence import verify as verify_chain
 from hub.delivery.probe import check_connection, resume
-from hub.delivery.tasks import AnswerError, Say, Spoken
-from hub.delivery.workspace import Workspace, open_workspace
-from hub.demo import DemoError, demo
+from hub.delivery.workspace import Workspace
+from hub.demo import demo
 from hub.engine import local
-from hub.engine.local import BusyError
 from hub.engine.work import Progress, plainly
 from hub.printing import print_explanations, print_status, print_tasks
 from hub.requirements.customers import import_customers
-from hub.scaffold import CannotInit
 from hub.scaffold import init as make_workspace
+from hub.shell import Hub, by_whom, opened, set_up_output
 from hub.sources.reading import read_paths
-from hub.store.database import StoreError
-from hub.view import InvoiceRow, Names, Page, as_json, explain, invoices, open_tasks, read_filters, summary
+from hub.view import (
+    InvoiceRow,
+    Names,
+    Outcome,
+    Page,
+    as_json,
+    explain,
+    invoices,
+    open_tasks,
+    read_filters,
+    summary,
+)
 from hub.view.wording import clean, clean_lines
-from hub.web.serving import serve
-from hub.yamlsource import SourceError
 
 _FEW = 10  # keys that a line can name
-_ACTIONABLE = (
-    SourceError,
-    StoreError,
-    BusyError,
-    AnswerError,
-    CannotInit,
-    DemoError,
-    admit.ConflictError,
-    LookupError,
-    PortalError,
-    ValueError,
-    OSError,
-)
-
-
-class Hub(click.Group):
-    """Turns what a person can act on into one message and exit status 1; anything else is a defect and says so."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            sys.exit(0)
-        except _ACTIONABLE as error:
-            words = error.args[0] if isinstance(error, KeyError) and error.args else error
-            click.echo(f"hub: {words}", err=True)
-            sys.exit(1)
 
 
 @click.group(cls=Hub, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -85,21 +61,8 @@ class Hub(click.Group):
 @click.pass_context
 def main(ctx: click.Context, workspace: Path, *, verbose: bool) -> None:
     """Bring every invoice into its customer's portal, once, and show where each one stands."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
+    set_up_output(verbose=verbose)
     ctx.obj = workspace
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[Workspace]:
-    ws = open_workspace(folder)
-    try:
-        yield ws
-    finally:
-        ws.close()
 
 
 @contextmanager
@@ -121,19 +84,14 @@ def _names(ws: Workspace) -> Names:
     )
 
 
-def _by(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--by", default=getpass.getuser, show_default="you", help="Who says so; kept beside what was done."
-    )(command)
-
-
 @main.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 def init(directory: Path) -> None:
     """Make a workspace with a commented hub.yaml in DIRECTORY."""
     for path in make_workspace(directory):
         click.echo(f"made {path}")
-    click.echo(f"Next: put your companies and customers into {directory / 'hub.yaml'}, then `hub doctor`.")
+    doctor_says = f"hub -w {shlex.quote(str(directory))} doctor"
+    click.echo(f"Next: put your companies and customers into {directory / 'hub.yaml'}, then: {doctor_says}")
 
 
 @main.command(name="doctor")
@@ -143,19 +101,20 @@ def doctor_(folder: Path) -> None:
     checks = doctor.examine(folder)
     for looked in checks:
         mark = {True: "ok", False: "FAIL", None: "?"}[looked.ok]
-        click.echo(f"{mark:<5}{looked.name}: {looked.says}" + (f"\n     fix: {looked.fix}" if looked.fix else ""))
+        fix = f"\n     fix: {looked.fix}" if looked.fix else ""
+        click.echo(clean_lines(f"{mark:<5}{looked.name}: {looked.says}{fix}"))
     sys.exit(any(check.ok is False for check in checks))
 
 
 @main.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.option("--json", "as_json_", is_flag=True, help="One JSON object a file.")
 def read(paths: tuple[Path, ...], *, as_json_: bool) -> None:
     """Read and check invoices without storing anything; exit status 1 if one was refused."""
     refused = False
     for reading in read_paths(paths):
         refused |= reading.outcome != "read"
-        click.echo(json.dumps(reading.as_json(), ensure_ascii=False) if as_json_ else clean_lines(reading.as_line()))
+        click.echo(json.dumps(reading.as_json()) if as_json_ else clean_lines(reading.as_line()))
     sys.exit(refused)
 
 
@@ -164,7 +123,7 @@ def read(paths: tuple[Path, ...], *, as_json_: bool) -> None:
 @click.pass_obj
 def run(folder: Path, *, once: bool) -> None:
     """Watch the folders, send what is ready, collect statuses; until Ctrl-C."""
-    with _opened(folder) as ws, _progress() as progress:
+    with opened(folder) as ws, _progress() as progress:
         if once:
             local.once(ws, progress)
             _show(ws)
@@ -177,11 +136,11 @@ def run(folder: Path, *, once: bool) -> None:
 @main.command()
 @click.argument("connection", required=False)
 @click.pass_obj
-@_by
+@by_whom
 def check(folder: Path, connection: str | None, by: str) -> None:
     """Prove a connection's login without changing anything; resumes it if it was paused."""
     failed = False
-    with _opened(folder) as ws:
+    with opened(folder) as ws:
         for key in [connection] if connection else list(ws.config.connections):
             try:
                 checked = check_connection(ws, key)
@@ -189,12 +148,11 @@ def check(folder: Path, connection: str | None, by: str) -> None:
                 failed = True
                 click.echo(f"{key}: failed: {clean(ws.archive.scrub.text(str(error)))}")
                 continue
-            for words in checked.proved:
-                click.echo(f"{key}: proved: {words}")
-            for words in checked.not_proved:
-                click.echo(f"{key}: not proved: {words}")
-            if resume(ws, key, by=by):
-                click.echo(f"{key}: runs again")
+            lines = [f"proved: {words}" for words in checked.proved]
+            lines += [f"not proved: {words}" for words in checked.not_proved]
+            lines += [f"{resumed} goes on" for resumed in resume(ws, key, by=by)]
+            for words in lines:
+                click.echo(f"{key}: {clean(ws.archive.scrub.text(words))}")
     sys.exit(failed)
 
 
@@ -206,22 +164,29 @@ def check(folder: Path, connection: str | None, by: str) -> None:
 @click.option("--submission", "submissions", multiple=True, help=", ".join(Submission))
 @click.option("--stage", "stages", multiple=True, help=f"{', '.join(Stage)}, or none")
 @click.option("--whose-move", help=", ".join(WhoseMove))
-@click.option("--kind")
+@click.option("--kind", help=", ".join(Kind))
+@click.option("--outcome", help=", ".join(Outcome))
 @click.option("--json", "as_json_", is_flag=True, help="One JSON array, an object an invoice.")
 @click.pass_obj
 def status(folder: Path, /, *, as_json_: bool, **filters: Any) -> None:
     """Show where every invoice stands."""
-    with _opened(folder) as ws:
+    with opened(folder) as ws:
         rows = list(_all_rows(ws, **filters))
         if as_json_:
-            click.echo(json.dumps(as_json(rows), ensure_ascii=False, indent=1))
+            click.echo(json.dumps(as_json(rows), indent=1))
         else:
             _show(ws, rows)
 
 
 def _show(ws: Workspace, rows: list[InvoiceRow] | None = None) -> None:
+    """A table for people, lines for programs; what stands still is told to both."""
+    console, stands = Console(), summary(ws.db)
     page = Page(tuple(_all_rows(ws) if rows is None else rows), None)
-    print_status(Console(), page, names=_names(ws), now=ws.now(), summary=summary(ws.db))
+    print_status(console, page, names=_names(ws), now=ws.now(), summary=stands)
+    if not console.is_terminal:
+        for lane in (*stands.connections, *stands.paused_accounts):
+            if lane.paused_at:
+                click.echo(f"hub: {lane.key} is paused: {clean(lane.paused_why or '')}", err=True)
 
 
 def _all_rows(ws: Workspace, **filters: Any) -> Iterator[InvoiceRow]:
@@ -240,7 +205,7 @@ def _all_rows(ws: Workspace, **filters: Any) -> Iterator[InvoiceRow]:
 @click.pass_obj
 def explain_(folder: Path, number: str) -> None:
     """Tell an invoice's whole story: what was checked, sent and said, and what comes next."""
-    with _opened(folder) as ws:
+    with opened(folder) as ws:
         found = explain(ws.db, ws.blobs, number, now=ws.now())
         print_explanations(Console(), found, names=_names(ws), now=ws.now())
 
@@ -250,78 +215,13 @@ def explain_(folder: Path, number: str) -> None:
 def tasks_(ctx: click.Context) -> None:
     """List what waits for a person."""
     if ctx.invoked_subcommand is None:
-        with _opened(ctx.obj) as ws:
+        with opened(ctx.obj) as ws:
             print_tasks(Console(), open_tasks(ws.db), names=_names(ws), now=ws.now())
 
 
-@tasks_.command()
-@click.argument("task", type=int)
-@click.option("--sent", "say", flag_value=Say.SENT, help="The portal has it.")
-@click.option("--not-there", "say", flag_value=Say.NOT_THERE, help="It is not there, and may be sent.")
-@click.option("--refused", "say", flag_value=Say.REFUSED, help="The portal refused it; give its words.")
-@click.option("--withdraw", "say", flag_value=Say.WITHDRAW, help="It shall not be sent.")
-@click.option("--done", "say", flag_value=Say.DONE, help="What was asked for is done.")
-@click.option("--reference", help="The portal's number or confirmation.")
-@click.option("--words", default="", help="The portal's words, or yours.")
-@click.pass_obj
-@_by
-def answer(folder: Path, task: int, say: str | None, reference: str | None, words: str, by: str) -> None:
-    """Answer TASK."""
-    if say is None:
-        raise click.UsageError("say what is true: --sent, --not-there, --refused, --withdraw or --done")
-    with _opened(folder) as ws:
-        tasks.answer(ws, task, Spoken(Say(say), by, reference, words))
-        click.echo(f"task {task}: {say}")
-
-
-@main.command()
-@click.argument("number", required=False)
-@click.argument("stage", required=False, type=click.Choice([s for s in Stage if s is not Stage.UNKNOWN]))
-@click.option("--customer", help="Whose invoice, where two customers have one with this number.")
-@click.option("--reason", default="", help="Why, in the buyer's words.")
-@click.option("--on", "day", type=click.DateTime(["%Y-%m-%d"]), help="The day it happened, if it is known.")
-@click.option("--csv", "file", type=click.Path(path_type=Path, dir_okay=False), help="Many at once, from a CSV.")
-@click.pass_obj
-@_by
-def record(folder: Path, number: str | None, stage: str | None, file: Path | None, **said: Any) -> None:
-    """Type in what became of an invoice: NUMBER STAGE, or --csv FILE (number,stage,customer,reason,on)."""
-    by: str = said.pop("by")
-    with _opened(folder) as ws:
-        if file is not None:
-            new, known = recording.record_csv(ws, file, by=by)
-            click.echo(f"{new} recorded, {known} known already")
-            return
-        if number is None or stage is None:
-            raise click.UsageError("name a NUMBER and a STAGE, or --csv FILE")
-        day: dt.datetime | None = said.pop("day")
-        recording.record(ws, recording.Said(number, Stage(stage), on=day.date() if day else None, **said), by=by)
-        click.echo(f"{number}: {stage}")
-
-
-@main.command()
-@click.argument("number")
-@click.option("--customer", help="Whose invoice, where two customers have one with this number.")
-@click.option("--why", required=True)
-@click.pass_obj
-@_by
-def withdraw(folder: Path, number: str, customer: str | None, why: str, by: str) -> None:
-    """Take back an invoice that was not delivered."""
-    with _opened(folder) as ws:
-        admit.withdraw(ws, recording.current(ws, number, customer), by=by, why=why)
-        click.echo(f"{number}: withdrawn")
-
-
-@main.command()
-@click.argument("number")
-@click.option("--customer", help="Whose invoice, where two customers have one with this number.")
-@click.option("--why", required=True)
-@click.pass_obj
-@_by
-def again(folder: Path, number: str, customer: str | None, why: str, by: str) -> None:
-    """Send a refused or withdrawn invoice once more as it is, after its cause is mended elsewhere."""
-    with _opened(folder) as ws:
-        admit.send_again(ws, recording.current(ws, number, customer), by=by, why=why)
-        click.echo(f"{number}: goes once more")
+tasks_.add_command(saying.answer)
+for command in (saying.record, saying.withdraw, saying.again):
+    main.add_command(command)
 
 
 @main.group()
@@ -334,7 +234,7 @@ def customers() -> None:
 @click.pass_obj
 def import_(folder: Path, file: Path) -> None:
     """Check a CSV of customers and accounts, and take it over as the workspace's customers.csv."""
-    with _opened(folder) as ws:
+    with opened(folder) as ws:
         imported = import_customers(file, ws.config)
     for what, keys in asdict(imported).items():
         named = ", ".join(keys[:_FEW]) + (" …" if len(keys) > _FEW else "")
@@ -346,7 +246,7 @@ def import_(folder: Path, file: Path) -> None:
 @click.pass_obj
 def verify(folder: Path) -> None:
     """Prove that nothing in the archive was changed or lost."""
-    with _opened(folder) as ws, ws.db.reading() as tx:
+    with opened(folder) as ws, ws.db.reading() as tx:
         count, wrong = verify_chain(tx, ws.blobs)
     for words in wrong:
         click.echo(words)
@@ -354,21 +254,29 @@ def verify(folder: Path) -> None:
     sys.exit(bool(wrong))
 
 
+_PORT = click.IntRange(0, 65_535)
+
+
 @main.command(name="serve")
-@click.option("--port", type=int, help="Another port than hub.yaml's.")
+@click.option("--port", type=_PORT, help="Another port than hub.yaml's; 0 is a free one.")
 @click.pass_obj
 def serve_(folder: Path, port: int | None) -> None:
     """Show the view as a page on this machine, until Ctrl-C."""
-    with _opened(folder) as ws:
-        web = ws.config.web
-        serve(ws.db, ws.blobs, _names(ws), web.host, web.port if port is None else port, say=click.echo)
+    with opened(folder) as ws:
+        _serve(ws, ws.config.web.port if port is None else port, click.echo)
+
+
+def _serve(ws: Workspace, port: int, say: Callable[[str], None]) -> None:
+    from hub.web.serving import serve  # noqa: PLC0415 - FastAPI takes its time, and no other command needs it
+
+    serve(ws.db, ws.blobs, _names(ws), ws.config.web.host, port, say=say)
 
 
 @main.command(name="demo")
 @click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(".demo"))
 @click.option("--once", is_flag=True, help="Show the result and end, without the page.")
 @click.option("--json", "as_json_", is_flag=True, help="Print the view as JSON.")
-@click.option("--port", type=int, default=0, help="The page's port; a free one if it is not named.")
+@click.option("--port", type=_PORT, default=0, help="The page's port; a free one if it is not named.")
 def demo_(folder: Path, *, once: bool, as_json_: bool, port: int) -> None:
     """Do the whole job on simulated portals with a dozen fixture invoices, then show the page."""
 
@@ -378,9 +286,9 @@ def demo_(folder: Path, *, once: bool, as_json_: bool, port: int) -> None:
     with _progress() as progress, demo(folder, say, progress=progress) as ws:
         rows = list(_all_rows(ws))
         if as_json_:
-            click.echo(json.dumps(as_json(rows), ensure_ascii=False, indent=1))
+            click.echo(json.dumps(as_json(rows), indent=1))
         else:
             _show(ws, rows)
-            click.echo(f"Look closer: hub -w {folder} explain RV-26-1003")
+            click.echo(f"Look closer: hub -w {shlex.quote(str(folder))} explain RV-26-1003")
         if not once:
-            serve(ws.db, ws.blobs, _names(ws), ws.config.web.host, port, say=say)
+            _serve(ws, port, say)

@@ -74,7 +74,7 @@ def csv_content(file: Path, name: str) -> bytes:
 
 def parse_customers_csv(content: bytes, name: str) -> CustomerList:
     """A customer list: UTF-8, comma or semicolon. Raises SourceError with every problem, its line and column."""
-    records = _records(_decoded(content, name), name)
+    records = csv_records(content, name)
     line, first = next(records, (1, []))
     columns = tuple(_column(cell) for cell in first)
     if wrong := list(_wrong_columns(columns, name, line)):
@@ -100,8 +100,9 @@ def _decoded(content: bytes, name: str) -> str:
         raise SourceError([Problem(place, "is not UTF-8; save it as CSV UTF-8")]) from error
 
 
-def _records(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record that is not empty, the header first, with the line it begins in."""
+def csv_records(content: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Each record that is not empty, the header first, with the line it begins in. Raises SourceError."""
+    text = _decoded(content, name)
     header = text.lstrip().partition("\n")[0]
     delimiter = ";" if header.count(";") > header.count(",") else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

@@ -7,23 +7,24 @@ network and a person answer, and what the view shows at the end is what became o
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
+import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import sqlalchemy as sa
 
 from hub.config import PROJECT
-from hub.contract.connector import Refs, StatusEvent
-from hub.contract.status import Concerns, Stage, Submission
-from hub.delivery import collect, tasks
+from hub.contract.status import Stage, Submission
+from hub.delivery import recording, tasks
+from hub.delivery.recording import Said, Which
 from hub.delivery.tasks import Say, Spoken
 from hub.delivery.workspace import Workspace, open_workspace
 from hub.engine import local
 from hub.engine.work import Progress, plainly
-from hub.simulators.client import Simulator
+from hub.simulators.client import Simulator, SimulatorFailed
 from hub.store import tables as t
 
 _MARK = ".demo"  # a folder with this file is a demo's, and may be made anew
@@ -31,6 +32,7 @@ _SIMULATED = PROJECT / "hub" / "simulators" / "demo.json"
 _INVOICES = PROJECT / "fixtures" / "invoices"
 _PASSES = 20
 _DOUBTFUL = "RV-26-1003"  # its reply is lost
+_UNTOUCHED = "Sent"  # the network's word for what no buyer has touched
 
 # What the simulated buyers do with what reached them, in this order.
 _BUYERS: tuple[tuple[str, Callable[[Simulator], object]], ...] = (
@@ -122,23 +124,40 @@ class DemoError(Exception):
 @contextlib.contextmanager
 def demo(folder: Path, say: Callable[[str], None], *, progress: Progress = plainly) -> Iterator[Workspace]:
     """Play the demo in `folder` and hand over its workspace, with the simulated network still running."""
-    _make_room(folder)
-    with Simulator.start(_SIMULATED) as network:
-        _set_up(folder, network.url)
-        ws = open_workspace(folder)
-        try:
-            _play(ws, network, say, progress)
-            yield ws
-        finally:
-            ws.close()
+    try:
+        with _room(folder), Simulator.start(_SIMULATED) as network:
+            _set_up(folder, network.url)
+            ws = open_workspace(folder)
+            try:
+                _play(ws, network, say, progress)
+                yield ws
+            finally:
+                ws.close()
+    except SimulatorFailed as failed:
+        raise DemoError(str(failed)) from failed
 
 
-def _make_room(folder: Path) -> None:
-    if folder.exists() and not (folder / _MARK).exists() and any(folder.iterdir()):
+@contextlib.contextmanager
+def _room(folder: Path) -> Iterator[None]:
+    """An empty folder that is this demo's alone; whatever an earlier one left there is gone."""
+    mark = folder / _MARK
+    if mark.exists():
+        with mark.open() as earlier:
+            _lock(earlier, folder)
+            shutil.rmtree(folder)
+    elif folder.exists() and any(folder.iterdir()):
         raise DemoError(f"{folder} is not empty and no earlier demo's; name another folder with --dir")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / _MARK).touch()
+    folder.mkdir(parents=True, exist_ok=True)
+    with mark.open("w") as file:
+        _lock(file, folder)
+        yield
+
+
+def _lock(mark: IO[str], folder: Path) -> None:
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DemoError(f"another demo still runs in {folder}; end it, or name another folder with --dir") from None
 
 
 def _set_up(folder: Path, url: str) -> None:
@@ -170,25 +189,31 @@ def _play(ws: Workspace, network: Simulator, say: Callable[[str], None], progres
     network.fault("drop_after_commit", verb="submit", times=1, number=_DOUBTFUL)
     local.once(ws, progress, quiet=0)
     say("Read, checked and sent. Now the buyers work, and the hub asks about the lost reply.")
+    arrived = {document["number"] for document in network.documents()}
     for number, act in _BUYERS:
-        if not any(document["number"] == number for document in network.documents()):
+        if number not in arrived:
             raise DemoError(f"the simulated network never got {number}")
         act(network)
-    _until_settled(ws, progress)
+    _until_settled(ws, network, progress)
     _a_person_works(ws, say)
     say("The buyers' answers are in.")
 
 
-def _until_settled(ws: Workspace, progress: Progress) -> None:
-    """Pass after pass until nothing is in doubt or on its way, and a credit has followed its invoice."""
-    s = t.submission.c
-    unsettled = sa.select(s.id).where(s.state.in_((Submission.IN_DOUBT, Submission.SENDING, Submission.READY)))
+def _until_settled(ws: Workspace, network: Simulator, progress: Progress) -> None:
+    """Pass after pass until nothing is in doubt or on its way, and every buyer's word was heard."""
+    s, d = t.submission.c, t.document.c
+    on_its_way = (Submission.IN_DOUBT, Submission.SENDING, Submission.READY)
+    query = sa.select(d.number, s.state, s.last_raw).join(t.document, s.document_id == d.id)
     for _ in range(_PASSES):
         time.sleep(0.5)
         local.once(ws, progress, quiet=0)
+        said = {document["number"]: document["status"] for document in network.documents()}
         with ws.db.reading() as tx:
-            if tx.execute(unsettled).first() is None:
-                return
+            rows = tx.execute(query).all()
+        if all(
+            row.state not in on_its_way and said.get(row.number) in (None, _UNTOUCHED, row.last_raw) for row in rows
+        ):
+            return
     raise DemoError("something is still on its way; see `hub status` in the demo's folder")
 
 
@@ -200,6 +225,4 @@ def _a_person_works(ws: Workspace, say: Callable[[str], None]) -> None:
         raise DemoError("no task sheet was made for the hospital's portal")
     tasks.answer(ws, first.id, Spoken(Say.SENT, by="demo", reference="ORH-55017"))
     say(f"A person keyed {first.number} into the hospital's site and entered its confirmation, ORH-55017.")
-    now = dt.datetime.now(dt.UTC)
-    event = StatusEvent("demo-1", Refs(portal_id="ORH-55017"), Concerns.STAGE, Stage.APPROVED, "approved", now)
-    collect.say(ws, first.submission_id, event, by="demo")
+    recording.record(ws, Said(Which(first.number), Stage.APPROVED), by="demo")

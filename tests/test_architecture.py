@@ -38,7 +38,10 @@ ALLOWED = {
     "simulators": set(),
 }
 # Modules beside the folders that belong to a part.
-_BELONGS = dict.fromkeys(("hubfile", "customers_csv", "identifiers", "secretrefs", "yamlsource"), "config")
+_BELONGS = {
+    **dict.fromkeys(("hubfile", "customers_csv", "identifiers", "secretrefs", "yamlsource"), "config"),
+    **dict.fromkeys(("shell", "saying"), "cli"),
+}
 
 
 def _imports(path: Path) -> Iterator[tuple[str, int]]:

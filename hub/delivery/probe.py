@@ -6,26 +6,29 @@ from hub.contract.connector import Checked
 from hub.delivery import ledger
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
+from hub.yamlsource import did_you_mean
 
 
 def check_connection(ws: Workspace, connection: str) -> Checked:
     """What this connection's login proves. Raises LookupError for an unknown one, PortalError if it fails."""
+    known = ws.config.connections
+    if connection not in known:
+        raise LookupError(f"hub.yaml has no connection {connection!r}{did_you_mean(connection, known)}")
     return ws.portal(connection).for_reading().check()
 
 
-def resume(ws: Workspace, connection: str, *, by: str) -> bool:
-    """Let a paused connection and its accounts go on after a check; False if nothing was paused.
+def resume(ws: Workspace, connection: str, *, by: str) -> tuple[str, ...]:
+    """Let a connection and its accounts go on after a check; those that were paused, as `connection ariba`.
 
     What hub.yaml itself pauses stays paused.
     """
     config = ws.config
-    at = ws.now()
-    actor = f"person:{by}"
+    parts = [(t.connection, connection, config.connections[connection].paused)]
+    parts += [(t.account, key, each.paused) for key, each in config.accounts.items() if each.connection == connection]
+    at, actor = ws.now(), f"person:{by}"
     with ws.db.writing() as tx:
-        resumed = False
-        if not config.connections[connection].paused:
-            resumed = ledger.resume(tx, t.connection, connection, at=at, actor=actor, why="checked")
-        for key, account in config.accounts.items():
-            if account.connection == connection and not account.paused:
-                resumed |= ledger.resume(tx, t.account, key, at=at, actor=actor, why="checked")
-    return resumed
+        return tuple(
+            f"{table.name} {key}"
+            for table, key, by_file in parts
+            if not by_file and ledger.resume(tx, table, key, at=at, actor=actor, why="checked")
+        )

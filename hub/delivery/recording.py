@@ -2,157 +2,190 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Row
 
 from hub.contract.connector import Refs, StatusEvent
 from hub.contract.errors import Reason
-from hub.contract.invoice import number_key
+from hub.contract.invoice import Kind, number_key
 from hub.contract.status import Concerns, Stage
+from hub.customers_csv import csv_content, csv_records
 from hub.delivery import collect
-from hub.delivery.admit import ConflictError
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
-from hub.yamlsource import Place, Problem, SourceError, did_you_mean
+from hub.yamlsource import MAX_PROBLEMS, Place, Problem, SourceError, did_you_mean, shown
 
-MAX_BYTES = 5_000_000
-_COLUMNS = ("number", "stage", "customer", "reason", "on")
-_STAGES = tuple(stage for stage in Stage if stage is not Stage.UNKNOWN)
+STAGES = tuple(str(stage) for stage in Stage if stage is not Stage.UNKNOWN)  # what a person can say
+KINDS = tuple(map(str, Kind))
+_WHICH = ("customer", "entity", "kind")
+_COLUMNS = ("number", "stage", *_WHICH, "reason", "on")
+_AHEAD = dt.timedelta(hours=14)  # so far ahead of UTC is the day somewhere
+
+
+class RecordError(Exception):
+    """This cannot be said of this invoice; nothing was recorded."""
+
+
+@dataclass(frozen=True)
+class Which:
+    """One document, as people name it: by its number, and by more where that is not enough."""
+
+    number: str
+    customer: str | None = None
+    entity: str | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
 class Said:
     """What a person says of one invoice."""
 
-    number: str
+    which: Which
     stage: Stage
-    customer: str | None = None
     reason: str = ""
     on: dt.date | None = None  # the day it happened, if it is known
 
 
-def current(ws: Workspace, number: str, customer: str | None) -> int:
-    """The newest submission of the invoice with this number; LookupError if there is none, or more than one."""
+def current(ws: Workspace, which: Which) -> int:
+    """The newest submission of the document that is meant; LookupError if there is none, or more than one."""
+    return int(_newest(ws, which).id)
+
+
+def _newest(ws: Workspace, which: Which) -> Row[Any]:
     d, s = t.document.c, t.submission.c
-    query = (
-        sa.select(sa.func.max(s.id).label("id"), d.customer, d.kind)
+    named = {name: value for name in _WHICH if (value := getattr(which, name))}
+    newest = (
+        sa.select(sa.func.max(s.id))
         .join(t.document, s.document_id == d.id)
-        .where(d.number_key == number_key(number), *([d.customer == customer] if customer else []))
-        .group_by(d.id, d.customer, d.kind)
+        .where(d.number_key == number_key(which.number), *(d[name] == value for name, value in named.items()))
+        .group_by(d.id)
+    )
+    query = sa.select(s.id, s.state, s.stage, s.sent_at, *(d[name] for name in _WHICH)).join(
+        t.document, s.document_id == d.id
     )
     with ws.db.reading() as tx:
-        rows = tx.execute(query).all()
+        rows = tx.execute(query.where(s.id.in_(newest)).order_by(s.id)).all()
     if not rows:
-        raise LookupError(
-            f"no invoice {number}" + (f" of {customer}" if customer else "") + " is here; see `hub status`"
-        )
+        more = "".join(f", {name} {value}" for name, value in named.items())
+        raise LookupError(f"there is no document {which.number}{more}; see `hub status`")
     if len(rows) > 1:
-        shown = ", ".join(f"{row.kind} of {row.customer}" for row in rows)
-        raise LookupError(f"{number} is more than one document ({shown}); name the customer")
-    return int(rows[0].id)
+        listed = "; ".join(", ".join(f"{name} {getattr(row, name)}" for name in reversed(_WHICH)) for row in rows)
+        raise LookupError(f"{which.number} is more than one document ({listed}); say which one is meant")
+    return rows[0]
 
 
-def record(ws: Workspace, said: Said, *, by: str) -> bool:
-    """Take a person's word on what became of an invoice; False if exactly this was said before.
-
-    Raises ConflictError for an invoice that never reached its portal.
-    """
-    submission_id = current(ws, said.number, said.customer)
-    with ws.db.reading() as tx:
-        query = sa.select(t.submission.c.state, t.submission.c.sent_at).where(t.submission.c.id == submission_id)
-        row = tx.execute(query).one()
+def _meant(ws: Workspace, said: Said) -> Row[Any]:
+    """The submission that is spoken of; raises LookupError, or RecordError where nobody can say that of it."""
+    row = _newest(ws, said.which)
     if row.sent_at is None:
-        raise ConflictError(f"{said.number} is {row.state}: its portal does not have it yet, so no buyer can act on it")
-    now = ws.now()
-    words = f"{said.stage}|{said.reason}|{said.on or now.isoformat()}"
+        told = f"{said.which.number} is {row.state}: its portal does not have it, so no buyer can act on it"
+        raise RecordError(f"{told}; `hub explain` says what comes first")
+    if said.on is not None and said.on > (ws.now() + _AHEAD).date():
+        raise RecordError(f"{said.which.number}: {said.on} lies ahead; say on which day it happened")
+    return row
+
+
+def record(ws: Workspace, said: Said, *, by: str) -> Stage | None:
+    """Take a person's word on what became of an invoice; the stage it stands in now, which another word may hold.
+
+    Raises LookupError or RecordError; nothing is recorded then.
+    """
+    _say(ws, _meant(ws, said).id, said, by=by, once=ws.now().isoformat())
+    stage = _newest(ws, said.which).stage
+    return None if stage is None else Stage(stage)
+
+
+def _say(ws: Workspace, submission_id: int, said: Said, *, by: str, once: str) -> bool:
+    """Store it as an event; False if the same was said before: of the same day, or where none is named, `once`."""
+    words = f"{said.stage}|{said.reason}|{said.on or once}"
     event = StatusEvent(
         event_id=f"person:{hashlib.sha256(f'{submission_id}|{words}'.encode()).hexdigest()[:32]}",
-        refs=Refs(number=said.number),
+        refs=Refs(number=said.which.number),
         concerns=Concerns.STAGE,
         word=said.stage,
         raw=str(said.stage),
-        observed_at=now,
-        happened_at=_midday(said.on),
+        observed_at=ws.now(),
+        happened_at=_midday(said.on, ws.now()),
         reasons=(Reason(said.reason),) if said.reason else (),
-        document=f"{said.number}: {words}, said by {by}\n".encode(),
+        document=f"{said.which.number}: {words}, said by {by}\n".encode(),
     )
     return collect.say(ws, submission_id, event, by=by)
 
 
-def _midday(day: dt.date | None) -> dt.datetime | None:
-    """A day that a person names has no hour; its middle is the least wrong."""
-    return None if day is None else dt.datetime.combine(day, dt.time(12), dt.UTC)
+def _midday(day: dt.date | None, now: dt.datetime) -> dt.datetime | None:
+    """A day that a person names has no hour; its middle is the least wrong, and it has not happened after now."""
+    return None if day is None else min(dt.datetime.combine(day, dt.time(12), dt.UTC), now)
 
 
 def record_csv(ws: Workspace, file: Path, *, by: str) -> tuple[int, int]:
     """Import statuses from a CSV; how many were new, how many known. Nothing is taken if a row is wrong.
 
-    Columns: number, stage, and where wanted customer, reason and on (YYYY-MM-DD). Raises SourceError with every problem
-    at its line.
+    Columns: number, stage, and where wanted customer, entity, kind, reason and on (YYYY-MM-DD). The same file again is
+    known. Raises SourceError with every problem at its line.
     """
-    rows = _read(file)
-    problems = []
-    for line, said in rows:
+    name = str(file)
+    content = csv_content(file, name)
+    problems: list[Problem] = []
+    taken = []
+    for place, row in _rows(content, name, problems):
+        said = _said(row, place, problems)
+        if said is None:
+            continue
         try:
-            current(ws, said.number, said.customer)
-        except LookupError as error:
-            problems.append(Problem(Place(str(file), line, 1), str(error)))
+            taken.append((place.line, said, int(_meant(ws, said).id)))
+        except (LookupError, RecordError) as error:
+            problems.append(Problem(place, str(error)))
+        if len(problems) > MAX_PROBLEMS:
+            break
     if problems:
         raise SourceError(problems)
-    new = sum(record(ws, said, by=by) for _, said in rows)
-    return new, len(rows) - new
+    sha256 = hashlib.sha256(content).hexdigest()
+    new = sum(_say(ws, meant, said, by=by, once=f"{sha256}:{line}") for line, said, meant in taken)
+    return new, len(taken) - new
 
 
-def _read(file: Path) -> list[tuple[int, Said]]:
-    content = file.read_bytes()
-    start = Place(str(file), 1, 1)
-    if len(content) > MAX_BYTES:
-        raise SourceError([Problem(start, f"larger than {MAX_BYTES:,} bytes; split it")])
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise SourceError([Problem(start, "is not UTF-8; save the file as CSV UTF-8")]) from None
-    first = text.partition("\n")[0]
-    reader = csv.DictReader(text.splitlines(), delimiter=";" if first.count(";") > first.count(",") else ",")
-    named = [name.strip().casefold() for name in reader.fieldnames or ()]
-    reader.fieldnames = named
-    problems = [
-        Problem(start, f"unknown column {name!r}{did_you_mean(name, _COLUMNS)}")
-        for name in named
-        if name not in _COLUMNS
-    ]
-    problems += [Problem(start, f"the column {name!r} is missing") for name in ("number", "stage") if name not in named]
-    if problems:
-        raise SourceError(problems)
-    rows = []
-    for row in reader:
-        said = _said(row, Place(str(file), reader.line_num, 1), problems)
-        if said is not None:
-            rows.append((reader.line_num, said))
-    if problems:
-        raise SourceError(problems)
-    return rows
+def _rows(content: bytes, name: str, problems: list[Problem]) -> Iterator[tuple[Place, dict[str, str]]]:
+    """Each row by column with its place; raises SourceError for a header under which every row would be wrong."""
+    records = csv_records(content, name)
+    line, header = next(records, (1, []))
+    start = Place(name, line, 1)
+    columns = [cell.strip().casefold() for cell in header]
+    told = [f"unknown column {shown(word)}{did_you_mean(word, _COLUMNS)}" for word in columns if word not in _COLUMNS]
+    told += [f"the column {word!r} stands here twice; keep one" for word in _COLUMNS if columns.count(word) > 1]
+    told += [f"the column {word!r} is missing" for word in ("number", "stage") if word not in columns]
+    if told:
+        raise SourceError(Problem(start, words) for words in told)
+    for line, cells in records:
+        place = Place(name, line, 1)
+        if len(cells) != len(columns):
+            counts = f"{len(cells)} cells, but the header {len(columns)}"
+            problems.append(Problem(place, f"has {counts}; a text with a separator in it needs quotes"))
+            continue
+        yield place, dict.fromkeys(_COLUMNS, "") | dict(zip(columns, map(str.strip, cells), strict=True))
 
 
 def _said(row: dict[str, str], place: Place, problems: list[Problem]) -> Said | None:
-    cells = {name: (row.get(name) or "").strip() for name in _COLUMNS}
-    if not any(cells.values()):
-        return None
+    """What a row says; None if something is wrong with it."""
     before = len(problems)
-    if not cells["number"]:
+    if not row["number"]:
         problems.append(Problem(place, "the number is missing"))
-    if cells["stage"] not in _STAGES:
-        problems.append(Problem(place, f"unknown stage {cells['stage']!r}{did_you_mean(cells['stage'], _STAGES)}"))
+    for column, words in (("stage", STAGES), ("kind", ("", *KINDS))):
+        if row[column] not in words:
+            problems.append(Problem(place, f"unknown {column} {shown(row[column])}{did_you_mean(row[column], words)}"))
     day = None
     try:
-        day = dt.date.fromisoformat(cells["on"]) if cells["on"] else None
+        day = dt.date.fromisoformat(row["on"]) if row["on"] else None
     except ValueError:
-        problems.append(Problem(place, f"{cells['on']!r} is no day; write it as 2026-11-23"))
+        problems.append(Problem(place, f"{shown(row['on'])} is no day; write it as 2026-11-23"))
     if len(problems) > before:
         return None
-    return Said(cells["number"], Stage(cells["stage"]), cells["customer"] or None, cells["reason"], day)
+    return Said(
+        Which(row["number"], row["customer"], row["entity"], row["kind"]), Stage(row["stage"]), row["reason"], day
+    )

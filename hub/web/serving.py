@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -24,7 +25,8 @@ def serve(db: Database, blobs: Blobs, names: Names, host: str, port: int, *, say
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        told = f"the page cannot be served at {host}, port {port}: {error.strerror}; name another --port"
+        words = os.strerror(error.errno) if error.errno else str(error)
+        told = f"the page cannot be served at {host}, port {port}: {words}; name another --port"
         raise OSError(told) from error
     with listener:
         shown = f"[{host}]" if family is socket.AF_INET6 else host
