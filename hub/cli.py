@@ -150,7 +150,10 @@ def check(folder: Path, connection: str | None, by: str) -> None:
                 continue
             lines = [f"proved: {words}" for words in checked.proved]
             lines += [f"not proved: {words}" for words in checked.not_proved]
-            lines += [f"{resumed} goes on" for resumed in resume(ws, key, by=by)]
+            resumed = resume(ws, key, by=by)
+            lines += [f"{what} goes on" for what in resumed]
+            if resumed:
+                lines.append("a hub that is running keeps the secrets it started with; restart it if you changed one")
             for words in lines:
                 click.echo(f"{key}: {clean(ws.archive.scrub.text(words))}")
     sys.exit(failed)
@@ -242,7 +245,12 @@ def import_(folder: Path, file: Path) -> None:
     click.echo("A hub that is running reads the list at its next start.")
 
 
-@main.command()
+@main.group()
+def evidence() -> None:
+    """Look after the archive."""
+
+
+@evidence.command()
 @click.pass_obj
 def verify(folder: Path) -> None:
     """Prove that nothing in the archive was changed or lost."""

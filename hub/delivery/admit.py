@@ -16,12 +16,16 @@ from sqlalchemy.engine import Connection, Row
 
 from hub.contract.invoice import Invoice, Party, number_key
 from hub.contract.status import Stage, Submission
-from hub.delivery import evidence, ledger, tasks
+from hub.delivery import attempts, evidence, ledger
+from hub.delivery.asking import TaskKind, ask_to_delete_draft, close_tasks
+from hub.delivery.binding import was_refused
 from hub.delivery.lifecycle import Happening, IllegalMoveError
 from hub.delivery.workspace import Workspace
 from hub.requirements.customers import whose
-from hub.sources.read import Read
+from hub.sources.read import Read, Refused
 from hub.store import tables as t
+from hub.store.database import insert_new
+from hub.store.types import LARGEST
 
 S = Submission
 
@@ -50,9 +54,11 @@ def receive(ws: Workspace, read: Read, name: str, content: bytes, *, by: str = l
     """Store an invoice under its identity; the same content again changes nothing.
 
     Other content under the same number becomes a new revision where the last one was not sent, was refused or taken
-    back, or was rejected by a customer that takes corrections; else ConflictError names both.
+    back, or was rejected by a customer that takes corrections; else ConflictError names both. Raises Refused for
+    amounts beyond the ledger's columns.
     """
     invoice = read.invoice
+    _fits_the_ledger(invoice)
     for blob in read.blobs.values():
         ws.blobs.put(blob)
     source_sha256 = ws.blobs.put(content)
@@ -69,16 +75,26 @@ def receive(ws: Workspace, read: Read, name: str, content: bytes, *, by: str = l
         return _store(tx, ws, document, last, invoice, revision)
 
 
+def _fits_the_ledger(invoice: Invoice) -> None:
+    """Raises Refused for an amount that no column holds exactly: such a file would come back at every scan."""
+    for field, amount in (("with_tax", invoice.totals.with_tax), ("payable", invoice.totals.payable)):
+        if abs(amount) >= LARGEST or amount != round(amount, 4):
+            raise Refused(
+                f"{amount:f} {invoice.currency} is no amount that an invoice has; correct it at its source",
+                f"totals.{field}",
+            )
+
+
 def send_again(ws: Workspace, submission_id: int, *, by: str, why: str) -> Received:
     """A person wants a refused or withdrawn invoice to go once more as it is: a new revision of the same content."""
     with ws.db.writing() as tx:
-        last = ledger.lock(tx, submission_id)
-        document = tx.execute(sa.select(t.document).where(t.document.c.id == last.document_id)).one()
+        document = _locked(tx, t.document.c.id == _document_of(submission_id))
         newest = _last(tx, document.id)
-        if newest is None or newest.id != submission_id or last.state not in {S.REFUSED, S.WITHDRAWN}:
-            raise ConflictError(f"{document.number} is {last.state}; only what was refused or withdrawn goes once more")
+        if newest is None or newest.id != submission_id or newest.state not in {S.REFUSED, S.WITHDRAWN}:
+            state = newest.state if newest is not None and newest.id == submission_id else "replaced by a newer one"
+            raise ConflictError(f"{document.number} is {state}; only what was refused or withdrawn goes once more")
         _make_way(tx, ws, document, newest, "the same content")
-        old = tx.execute(sa.select(t.revision).where(t.revision.c.id == last.revision_id)).one()
+        old = tx.execute(sa.select(t.revision).where(t.revision.c.id == newest.revision_id)).one()
         revision = _NewRevision(
             old.invoice, old.content_sha256, old.source, old.source_name, old.source_sha256, f"person:{by}", why
         )
@@ -87,12 +103,17 @@ def send_again(ws: Workspace, submission_id: int, *, by: str, why: str) -> Recei
 
 def withdraw(ws: Workspace, submission_id: int, *, by: str, why: str) -> None:
     """Take back what was not delivered; ConflictError where it is too late for that."""
+    at = ws.now()
     with ws.db.writing() as tx:
         row = ledger.lock(tx, submission_id)
+        if row.state == S.READY and attempts.is_in_the_open(tx, submission_id):
+            raise ConflictError("it may be at the portal already; it is sent again or looked for first")
         try:
-            ledger.move(tx, submission_id, Happening.WITHDRAWN, at=ws.now(), why=why, actor=f"person:{by}")
+            ledger.move(tx, submission_id, Happening.WITHDRAWN, at=at, why=why, actor=f"person:{by}")
         except IllegalMoveError:
             raise ConflictError(f"it is {row.state}; only what was not delivered can be withdrawn") from None
+        close_tasks(tx, submission_id, (TaskKind.KEY_IN, TaskKind.LOOK, TaskKind.DO), at=at, by=by, answer="withdrawn")
+        ask_to_delete_draft(tx, row, ledger.key_of(tx, submission_id).number, at=at)
 
 
 @dataclass(frozen=True)
@@ -115,12 +136,17 @@ def _document(tx: Connection, ws: Workspace, invoice: Invoice) -> Row[Any]:
         "kind": invoice.kind,
         "number_key": number_key(invoice.number),
     }
-    query = sa.select(t.document).where(*(t.document.c[name] == value for name, value in identity.items()))
-    row = tx.execute(query).one_or_none()
-    if row is None:
-        tx.execute(t.document.insert().values(**identity, number=invoice.number, created_at=ws.now()))
-        row = tx.execute(query).one()
-    return row
+    insert_new(tx, t.document, **identity, number=invoice.number, created_at=ws.now())
+    return _locked(tx, *(t.document.c[name] == value for name, value in identity.items()))
+
+
+def _locked(tx: Connection, *where: sa.ColumnElement[bool]) -> Row[Any]:
+    """The document, held until the transaction ends: of two who bring it at once, the second sees the first's."""
+    return tx.execute(sa.select(t.document).where(*where).with_for_update(key_share=True)).one()
+
+
+def _document_of(submission_id: int) -> sa.ScalarSelect[int]:
+    return sa.select(t.submission.c.document_id).where(t.submission.c.id == submission_id).scalar_subquery()
 
 
 def _unresolved(party: Party) -> str:
@@ -136,7 +162,11 @@ def _last(tx: Connection, document_id: int) -> Row[Any] | None:
         .order_by(t.revision.c.seq.desc())
         .limit(1)
     )
-    return tx.execute(query).one_or_none()
+    row = tx.execute(query).one_or_none()
+    if row is not None:
+        ledger.lock(tx, row.id)  # from here on no worker can take it
+        row = tx.execute(query).one()
+    return row
 
 
 _REPLACEABLE = (S.DRAFT, S.HELD, S.READY, S.REFUSED, S.WITHDRAWN)
@@ -144,7 +174,7 @@ _CORRECTABLE = (Stage.REJECTED, Stage.DISPUTED, Stage.CANCELLED)
 
 
 def _make_way(tx: Connection, ws: Workspace, document: Row[Any], last: Row[Any], name: str) -> None:
-    """Let the last revision step aside for a new one; ConflictError where it must not."""
+    """Let the last revision, which is locked, step aside for a new one; ConflictError where it must not."""
     number = f"{document.kind} {document.number} of {document.customer}"
     doubt = (
         tx.execute(
@@ -152,7 +182,7 @@ def _make_way(tx: Connection, ws: Workspace, document: Row[Any], last: Row[Any],
             .join(t.submission, t.task.c.submission_id == t.submission.c.id)
             .where(
                 t.submission.c.document_id == document.id,
-                t.task.c.kind == tasks.TaskKind.DECIDE,
+                t.task.c.kind == TaskKind.DECIDE,
                 t.task.c.answered_at.is_(None),
             )
         )
@@ -170,8 +200,13 @@ def _make_way(tx: Connection, ws: Workspace, document: Row[Any], last: Row[Any],
             f"{number} is {last.state} already with other content (from {last.source_name}); {name} was not taken. "
             "Send a credit note, or give the correction a number of its own"
         )
+    if last.state == S.READY and attempts.is_in_the_open(tx, last.id):
+        raise ConflictError(
+            f"{number} may be at the portal already with other content (from {last.source_name}), and is sent again or "
+            f"looked for first; {name} was not taken. Bring it again once that is settled"
+        )
     if last.state not in {S.WITHDRAWN, S.SUPERSEDED}:
-        ledger.move(tx, last.id, Happening.SUPERSEDED, at=ws.now(), why=f"replaced by {name}", fence=last.fence)
+        ledger.move(tx, last.id, Happening.SUPERSEDED, at=ws.now(), why=f"replaced by {name}")
 
 
 def _store(
@@ -210,7 +245,13 @@ def _store(
     ).scalar_one()
     submission_id = tx.execute(
         t.submission.insert()
-        .values(document_id=document.id, revision_id=revision_id, state=S.DRAFT, since=at)
+        .values(
+            document_id=document.id,
+            revision_id=revision_id,
+            state=S.DRAFT,
+            since=at,
+            portal_id=None if last is None else _draft_of(tx, last),
+        )
         .returning(t.submission.c.id)
     ).scalar_one()
     ledger.note(
@@ -225,3 +266,9 @@ def _store(
     )
     evidence.chain(tx, "source", new.source_sha256, at=at, submission_id=submission_id)
     return Received(Outcome.RECEIVED, submission_id, revision_id)
+
+
+def _draft_of(tx: Connection, last: Row[Any]) -> str | None:
+    """The portal's id of the draft that a revision left there: its successor takes it over and updates it."""
+    is_draft = last.sent_at is None and last.state != S.WITHDRAWN and not was_refused(tx, last.id)
+    return last.portal_id if is_draft else None

@@ -11,6 +11,7 @@ import hashlib
 import json
 import secrets
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,13 +19,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from hub.config import Account
-from hub.contract.connector import Connector, MappedInvoice, Prior, Refs, Stamp, Step
+from hub.contract.connector import Capabilities, Connector, MappedInvoice, Prior, Refs, Stamp, Step
 from hub.contract.errors import Unpreparable
 from hub.contract.invoice import Invoice, number_key
 from hub.contract.status import Submission
-from hub.delivery import ledger, tasks
+from hub.contract.totals import doubtful_lines
+from hub.delivery import asking, attempts, ledger
 from hub.delivery.lifecycle import Happening
-from hub.delivery.related import DELIVERED, Dependency, depends, prior, related, state_of
+from hub.delivery.related import DELIVERED, WAITS, Dependency, depends, prior, related, state_of
 from hub.delivery.workspace import Requirements, Workspace
 from hub.requirements.customers import Route, route
 from hub.requirements.finding import Finding, Severity
@@ -40,16 +42,18 @@ class _Result:
 
     findings: list[Finding] = field(default_factory=list)
     route: Route | None = None
+    version: str = ""
     connector_version: str | None = None
     requirements: Requirements | None = None
     stamp: Stamp | None = None
     mapped: MappedInvoice | None = None
     steps: list[tuple[str, Step]] = field(default_factory=list)
     depends: Dependency = field(default_factory=Dependency)
+    waived: frozenset[str] = frozenset()  # the rules that a person waived for this one
 
     @property
     def blocked(self) -> bool:
-        return any(finding.severity is Severity.BLOCK for finding in self.findings)
+        return any(finding.severity is Severity.BLOCK and finding.rule not in self.waived for finding in self.findings)
 
 
 def check(ws: Workspace, submission_id: int) -> Submission:
@@ -59,15 +63,26 @@ def check(ws: Workspace, submission_id: int) -> Submission:
         if not _may_check(row):
             return S(row.state)
         invoice = Invoice.model_validate_json(row.invoice)
-        result = _Result()
-        result.depends = depends(tx, row, invoice)
-        others = related(tx, row, invoice)
-        before = prior(tx, row)
+        result = _routed(ws, invoice)
+        result.waived = frozenset(json.loads(row.waived or "[]"))
+        # A document whose parties were unknown when it came has its real identity by its route.
+        parties = (result.route.entity, result.route.customer) if result.route else (row.entity, row.customer)
+        result.depends = depends(tx, parties, invoice)
+        others = related(tx, parties, invoice)
+        before = prior(tx, row.replaces_id)
     result.findings += result.depends.findings
     _examine(ws, row, invoice, others, before, result)
-    waived = set(json.loads(row.waived or "[]"))
-    result.findings = [replace(f, severity=Severity.WARN) if f.rule in waived else f for f in result.findings]
+    result.findings = [replace(f, severity=Severity.WARN) if f.rule in result.waived else f for f in result.findings]
+    if WAITS in result.waived:
+        result.depends = replace(result.depends, gone="")
     return _conclude(ws, row, result)
+
+
+def _routed(ws: Workspace, invoice: Invoice) -> _Result:
+    where = route(ws.directory, invoice)
+    if isinstance(where, Route):
+        return _Result(route=where, version=_version(ws, where.account))
+    return _Result(findings=list(where), version=_version(ws, None))
 
 
 def due(ws: Workspace) -> list[int]:
@@ -139,15 +154,12 @@ def _examine(
     before: Prior | None,
     result: _Result,
 ) -> None:
-    """Route, rules, mapping and document; each adds its findings, and the next still runs where it can."""
-    where = route(ws.directory, invoice)
-    if not isinstance(where, Route):
-        result.findings += where
+    """Rules, mapping and document; each adds its findings, and the next still runs where it can."""
+    if result.route is None:
         return
-    result.route = where
-    account = ws.account(where.account)
+    account = ws.account(result.route.account)
     try:
-        requirements = result.requirements = ws.requirements(where.account)
+        requirements = result.requirements = ws.requirements(account.key)
     except SourceError as error:
         result.findings += [
             Finding(
@@ -163,24 +175,43 @@ def _examine(
     result.findings += requirements.rules.check(invoice, _today(ws, account), requirements.facts)
     fields, missing = requirements.mapping.apply(invoice, requirements.facts)
     result.findings += missing
+    result.findings += _doubts(invoice)
     connector = ws.portal(account.connection).for_reading()
     result.connector_version = connector.version
-    if invoice.kind not in connector.capabilities.documents:
-        result.findings.append(
-            Finding(
-                "document",
-                Severity.BLOCK,
-                f"this portal's connector sends no {invoice.kind}",
-                field="type_code",
-                value=invoice.type_code,
-                fix="send it by another road, and withdraw it here",
-            )
-        )
+    result.findings += _beyond(connector.capabilities, invoice)
     if result.blocked:
         return
     result.mapped = MappedInvoice(invoice, fields.fields, fields.lines, others)
     result.stamp = ledger.stamp_from_json(row.stamp) if row.stamp else _stamp(ws.now())
     _prepare(ws, connector, before, result)
+
+
+def _doubts(invoice: Invoice) -> Iterator[Finding]:
+    """EN 16931 does not tie a line's net to its price and quantity, but buyers do; so it is said, and goes on."""
+    for doubt in doubtful_lines(invoice):
+        yield Finding("arithmetic", Severity.WARN, doubt.message, field=doubt.field, value=f"{doubt.stated:f}")
+
+
+def _beyond(capabilities: Capabilities, invoice: Invoice) -> Iterator[Finding]:
+    """What this portal's connector cannot do for this invoice."""
+    if invoice.kind not in capabilities.documents:
+        yield Finding(
+            "document",
+            Severity.BLOCK,
+            f"this portal's connector sends no {invoice.kind}",
+            field="type_code",
+            value=invoice.type_code,
+            fix="send it by another road, and withdraw it here",
+        )
+    files = [attachment.name for attachment in invoice.attachments if attachment.sha256 is not None]
+    if files and not capabilities.attachments:
+        yield Finding(
+            "document",
+            Severity.WARN,
+            f"this portal takes no attachments; it goes without {', '.join(files)}",
+            field="attachments",
+            fix="send them by another road where the customer wants them",
+        )
 
 
 def _stamp(at: dt.datetime) -> Stamp:
@@ -223,6 +254,8 @@ def _conclude(ws: Workspace, row: Row[Any], result: _Result) -> Submission:
     at = ws.now()
     account: Account | None = ws.config.accounts.get(result.route.account) if result.route else None
     with ws.db.writing() as tx:
+        # The document before its submission, as whoever brings another revision does.
+        tx.execute(sa.select(t.document.c.id).where(t.document.c.id == row.document_id).with_for_update())
         now = ledger.lock(tx, row.id)
         if not _may_check(now) or now.check_no != row.check_no:
             return S(now.state)
@@ -236,7 +269,7 @@ def _conclude(ws: Workspace, row: Row[Any], result: _Result) -> Submission:
                 account=result.route.account if result.route else None,
                 connection=account.connection if account else None,
                 portal_customer=account.portal_customer if account else None,
-                requirements_version=_version(ws, result.route.account if result.route else None),
+                requirements_version=result.version,
                 rules_version=result.requirements.rules.version if result.requirements else None,
                 mapping_version=result.requirements.mapping.version if result.requirements else None,
                 connector_version=result.connector_version,
@@ -300,9 +333,9 @@ def _hold(tx: Connection, now: Row[Any], result: _Result, at: dt.datetime) -> Su
         state = ledger.move(tx, now.id, Happening.HELD, at=at, why=why)
     if result.depends.gone:
         row = ledger.lock(tx, now.id)
-        task = tasks.open_task(
+        task = asking.open_task(
             tx,
-            tasks.TaskKind.DECIDE,
+            asking.TaskKind.DECIDE,
             at=at,
             submission=row,
             title=f"Shall this still go? {result.depends.gone}",
@@ -315,7 +348,7 @@ def _hold(tx: Connection, now: Row[Any], result: _Result, at: dt.datetime) -> Su
 def _make_ready(tx: Connection, now: Row[Any], result: _Result, at: dt.datetime) -> Submission:
     assert result.mapped is not None  # noqa: S101 - for the type checker; nothing blocks, so both are set
     assert result.stamp is not None  # noqa: S101
-    ledger.store_steps(tx, now.id, result.steps)
+    attempts.store_steps(tx, now.id, result.steps)
     frozen = {
         "stamp": ledger.stamp_to_json(result.stamp),
         "payload_id": result.stamp.payload_id,

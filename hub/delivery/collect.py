@@ -7,19 +7,21 @@ be bound to exactly one submission is stored unmatched and shown; an unknown wor
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from hub.contract.connector import OpenRef, Page, Refs, StatusEvent
+from hub.contract.connector import OpenRef, Page, StatusEvent
 from hub.contract.errors import Reason
-from hub.contract.invoice import number_key
-from hub.contract.status import Concerns, Delivered, Intake, Stage, Submission
-from hub.delivery import evidence, ledger, tasks
-from hub.delivery.lifecycle import Happening, Hearing, hear, stage_after
+from hub.contract.status import Concerns, Intake, Stage, Submission
+from hub.delivery import asking, attempts, evidence, ledger
+from hub.delivery.binding import bind
+from hub.delivery.lifecycle import Happening, hear, stage_after
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
+from hub.store.database import insert_new
 
 S = Submission
 _FINAL = (Stage.PAID, Stage.CANCELLED, Stage.REJECTED)
@@ -58,13 +60,13 @@ def _failed(ws: Workspace, connection: str, error: Exception, at: dt.datetime) -
     with ws.db.writing() as tx:
         tx.execute(t.connection.update().where(t.connection.c.key == connection).values(polled_at=at, poll_error=words))
         ledger.note(tx, f"connection:{connection}", at=at, actor=ledger.HUB, why=f"status poll failed: {words}")
-        tasks.stop_for(tx, error, at=at, portal=connection, account=None, words=words)
+        asking.stop_for(tx, error, at=at, scrub=ws.archive.scrub, connection=connection, account=None)
 
 
 def _open_refs(tx: Connection, connection: str, at: dt.datetime) -> list[OpenRef]:
     """Whose status is still awaited, or may yet change."""
     s = t.submission.c
-    recent = s.since > at - _REMEMBERED
+    recent = sa.or_(s.since > at - _REMEMBERED, s.stage_since > at - _REMEMBERED)
     over = sa.or_(s.state.in_((S.REFUSED, S.WITHDRAWN, S.SUPERSEDED)), sa.func.coalesce(s.stage, "").in_(_FINAL))
     reached = sa.or_(s.first_attempt_at.is_not(None), s.sent_at.is_not(None))
     query = (
@@ -78,14 +80,18 @@ def _open_refs(tx: Connection, connection: str, at: dt.datetime) -> list[OpenRef
 def store(ws: Workspace, connection: str, page: Page) -> int:
     """Store a page and its cursor in one transaction, and apply what is new; how many events were."""
     documents = {event.event_id: ws.archive.put(event.document) for event in page.events if event.document}
-    new = 0
+    new: list[tuple[StatusEvent, int | None]] = []
     with ws.db.writing() as tx:
         for event in page.events:
-            bound = bind(tx, connection, event.refs, event)
-            new += _store_one(tx, ws, connection, event, bound, documents.get(event.event_id))
+            told = _scrubbed(ws, event)
+            bound = bind(tx, connection, told)
+            if _store_one(tx, ws, connection, told, bound, documents.get(event.event_id)):
+                new.append((event, bound))
         if page.next_cursor is not None:
             tx.execute(t.connection.update().where(t.connection.c.key == connection).values(cursor=page.next_cursor))
-    return new
+        for event, bound in new:
+            _prove(tx, ws, documents.get(event.event_id), bound)
+    return len(new)
 
 
 def say(ws: Workspace, submission_id: int, event: StatusEvent, *, by: str) -> bool:
@@ -93,64 +99,27 @@ def say(ws: Workspace, submission_id: int, event: StatusEvent, *, by: str) -> bo
     document = ws.archive.put(event.document) if event.document else None
     with ws.db.writing() as tx:
         row = ledger.lock(tx, submission_id)
-        return _store_one(tx, ws, row.connection or "", event, submission_id, document, actor=f"person:{by}")
+        told = _scrubbed(ws, event)
+        new = _store_one(tx, ws, row.connection or "", told, submission_id, document, actor=f"person:{by}")
+        if new:
+            _prove(tx, ws, document, submission_id)
+    return new
 
 
-def bind(tx: Connection, connection: str, refs: Refs, event: StatusEvent) -> int | None:
-    """The submission that `refs` surely mean, or None: by payload id, by portal id, else by number alone."""
-    s = t.submission.c
-    for column, value in ((s.payload_id, refs.payload_id), (s.portal_id, refs.portal_id)):
-        if value is not None:
-            ids = tx.execute(sa.select(s.id).where(s.connection == connection, column == value)).scalars().all()
-            if len(ids) == 1:
-                return int(ids[0])
-    if refs.number is None:
-        return None
-    return _bind_by_number(tx, connection, refs.number, refs.customer, event)
-
-
-def _bind_by_number(
-    tx: Connection, connection: str, number: str, customer: str | None, event: StatusEvent
-) -> int | None:
-    """By number only if exactly one revision was ever sent, or, all others being refused, for no refusal."""
-    s, d = t.submission.c, t.document.c
-    arrived = sa.exists().where(t.attempt.c.submission_id == s.id, t.attempt.c.delivered.is_distinct_from(Delivered.NO))
-    refused = sa.exists().where(t.attempt.c.submission_id == s.id, t.attempt.c.outcome == "Rejected")
-    rows = tx.execute(
-        sa.select(s.id, s.state, t.revision.c.shown_number)
-        .join(t.document, s.document_id == d.id)
-        .join(t.revision, s.revision_id == t.revision.c.id)
-        .where(
-            s.connection == connection,
-            d.id.in_(_documents_numbered(number)),
-            sa.or_(arrived, refused, s.sent_at.is_not(None)),
-            *([s.portal_customer == customer] if customer is not None else []),
-        )
-    ).all()
-    rows = [row for row in rows if number_key(row.shown_number) == number_key(number)]
-    if len(rows) == 1:
-        return int(rows[0].id)
-    standing = [row for row in rows if row.state != S.REFUSED and not _was_refused(tx, row.id)]
-    is_refusal = event.concerns is Concerns.INTAKE and event.word in {Intake.REFUSED, Intake.DUPLICATE}
-    return int(standing[0].id) if len(standing) == 1 and not is_refusal else None
-
-
-def _documents_numbered(number: str) -> sa.Select[tuple[int]]:
-    """Documents whose own number or whose shown number is this one."""
-    key = number_key(number)
-    shown = sa.select(t.revision.c.document_id).where(sa.func.lower(t.revision.c.shown_number) == key)
-    return sa.select(t.document.c.id).where(sa.or_(t.document.c.number_key == key, t.document.c.id.in_(shown)))
-
-
-def _was_refused(tx: Connection, submission_id: int) -> bool:
-    """Whether a superseded revision had been refused before it was replaced."""
-    query = sa.select(t.transition.c.id).where(
-        t.transition.c.submission_id == submission_id,
-        t.transition.c.subject == "submission",
-        t.transition.c.before == S.REFUSED,
-        t.transition.c.after == S.SUPERSEDED,
+def _scrubbed(ws: Workspace, event: StatusEvent) -> StatusEvent:
+    scrub = ws.archive.scrub
+    return replace(
+        event,
+        refs=scrub.refs(event.refs),
+        word=scrub.text(event.word),
+        raw=scrub.text(event.raw),
+        reasons=scrub.reasons(event.reasons),
     )
-    return tx.execute(query).first() is not None
+
+
+def _prove(tx: Connection, ws: Workspace, document: str | None, submission_id: int | None) -> None:
+    if document is not None:
+        evidence.chain(tx, "status", document, at=ws.now(), submission_id=submission_id)
 
 
 def _store_one(
@@ -164,93 +133,130 @@ def _store_one(
     actor: str | None = None,
 ) -> bool:
     """Store one event and apply it; False if it is here already."""
-    e = t.event.c
-    known = sa.select(e.id).where(e.connection == connection, e.event_id == event.event_id)
-    if tx.execute(known).first() is not None:
-        return False
     at = ws.now()
-    scrub = ws.archive.scrub.text
-    reasons = tuple(Reason(scrub(r.text), r.code, r.portal_code) for r in event.reasons)
-    row_id = tx.execute(
-        t.event.insert()
-        .values(
-            connection=connection,
-            event_id=event.event_id,
-            submission_id=submission_id,
-            concerns=event.concerns,
-            word=event.word,
-            raw=scrub(event.raw),
-            number=event.refs.number,
-            payload_id=event.refs.payload_id,
-            portal_id=event.refs.portal_id,
-            portal_customer=event.refs.customer,
-            reasons=ledger.reasons_to_json(reasons),
-            happened_at=event.happened_at,
-            observed_at=event.observed_at,
-            stored_at=at,
-            document_sha256=document,
-            applied=False,
-            note="",
-        )
-        .returning(e.id)
-    ).scalar_one()
-    if document is not None:
-        evidence.chain(tx, "status", document, at=at, submission_id=submission_id)
+    row_id = insert_new(
+        tx,
+        t.event,
+        connection=connection,
+        event_id=event.event_id,
+        submission_id=submission_id,
+        concerns=event.concerns,
+        word=event.word,
+        raw=event.raw,
+        number=event.refs.number,
+        payload_id=event.refs.payload_id,
+        portal_id=event.refs.portal_id,
+        portal_customer=event.refs.customer,
+        reasons=ledger.reasons_to_json(event.reasons),
+        happened_at=event.happened_at,
+        observed_at=event.observed_at,
+        stored_at=at,
+        document_sha256=document,
+        applied=False,
+        note="",
+    )
+    if row_id is None:
+        return False
     if submission_id is None:
         _close(tx, row_id, applied=True, note="no submission of ours is surely meant; nothing was moved")
-    else:
-        _apply(tx, submission_id, tx.execute(sa.select(t.event).where(e.id == row_id)).one(), at=at, actor=actor)
+        return True
+    row = tx.execute(sa.select(t.event).where(t.event.c.id == row_id)).one()
+    _listen(tx, ledger.lock(tx, submission_id), row)
+    _apply(tx, ws, submission_id, row, actor=actor)
     return True
 
 
-def replay(tx: Connection, ws: Workspace, submission_id: int) -> Submission:
-    """Apply the events that waited while a submission was in doubt; the state it is in now."""
+def waiting(tx: Connection, submission_id: int) -> list[Row[Any]]:
+    """The events of a submission that wait until the portal or a person has said what is true of it."""
     e = t.event.c
-    waiting = sa.select(t.event).where(e.submission_id == submission_id, e.applied.is_(False)).order_by(e.id)
-    for event in tx.execute(waiting).all():
-        _apply(tx, submission_id, event, at=ws.now(), actor=None)
+    query = sa.select(t.event).where(e.submission_id == submission_id, e.applied.is_(False)).order_by(e.id)
+    return list(tx.execute(query).all())
+
+
+def replay(tx: Connection, ws: Workspace, submission_id: int) -> Submission:
+    """Apply the events that waited, and those that came before its ids were known; the state it is in now."""
+    row = ledger.lock(tx, submission_id)
+    for event in _matched_at_last(tx, row):
+        _listen(tx, row, event)
+    for event in waiting(tx, submission_id):
+        _apply(tx, ws, submission_id, event, actor=None)
     return S(ledger.lock(tx, submission_id).state)
+
+
+def _matched_at_last(tx: Connection, row: Row[Any]) -> list[Row[Any]]:
+    """The events of its connection that were stored unmatched and bear an id that is known to be its own by now."""
+    e = t.event.c
+    ids = [column == value for column, value in ((e.payload_id, row.payload_id), (e.portal_id, row.portal_id)) if value]
+    mine = sa.and_(e.submission_id.is_(None), e.connection == row.connection, sa.or_(sa.false(), *ids))
+    found = list(tx.execute(sa.select(t.event).where(mine).order_by(e.id)).all())
+    if found:
+        tx.execute(t.event.update().where(mine).values(submission_id=row.id, applied=False))
+    return found
+
+
+def close_waiting(tx: Connection, submission_id: int, note: str) -> None:
+    """The events that waited are answered otherwise and move nothing."""
+    for event in waiting(tx, submission_id):
+        _close(tx, event.id, applied=True, note=note)
 
 
 def _close(tx: Connection, event_id: int, *, applied: bool, note: str) -> None:
     tx.execute(t.event.update().where(t.event.c.id == event_id).values(applied=applied, note=note))
 
 
-def _apply(tx: Connection, submission_id: int, event: Row[Any], *, at: dt.datetime, actor: str | None) -> None:
+def _apply(tx: Connection, ws: Workspace, submission_id: int, event: Row[Any], *, actor: str | None) -> None:
     """Let one bound event do what it may."""
+    at = ws.now()
     row = ledger.lock(tx, submission_id)
     actor = actor or f"portal:{event.connection}"
+    arrived = attempts.most_that_may_have_arrived(tx, submission_id)
     heard = hear(
         S(row.state),
         Concerns(event.concerns),
         event.word,
         was_sent=row.sent_at is not None,
-        may_be_another=ledger.attempts_that_may_have_arrived(tx, submission_id) > 1,
+        may_be_there=arrived > 0,
+        may_be_another=arrived > 1,
     )
-    _listen(tx, row, event)
-    if heard.ask:
-        tx.execute(t.submission.update().where(t.submission.c.id == row.id).values(due_at=at))
-        _close(tx, event.id, applied=False, note="the submission is in doubt; the portal is asked first")
+    if heard.wait:
+        _keep_waiting(tx, ws, row, event)
         return
-    if heard.contradicts and _speaks_of_now(row, event):
+    contradicts = heard.contradicts and _speaks_of_now(row, event)
+    if contradicts:
         _ask_a_person(tx, row, event, at=at, why=f"it is {row.state} here, and the portal says {event.raw!r}")
     for happening in heard.happenings:
-        _happen(tx, row, event, happening, at=at, actor=actor)
-    moved = _move_stage(tx, row, event, at=at, actor=actor) if heard.stage else ""
-    _close(tx, event.id, applied=True, note=_what_it_did(heard, moved))
+        _happen(tx, ws, row, event, happening, actor=actor)
+    if heard.happenings[-1:] == (Happening.STUCK,):
+        asking.ask_to_look(tx, row.id, at=at, why=f"the portal says {event.raw!r}")
+    done = [str(happening) for happening in heard.happenings]
+    done += filter(None, [_move_stage(tx, row, event, at=at, actor=actor) if heard.stage else ""])
+    done += ["contradicts what is known; a person is asked"] if contradicts else []
+    _close(tx, event.id, applied=True, note=", ".join(done) or "moved nothing")
 
 
-def _what_it_did(heard: Hearing, moved: str) -> str:
-    parts = [str(happening) for happening in heard.happenings] + ([moved] if moved else [])
-    if heard.contradicts:
-        parts.append("contradicts what is known; a person is asked")
-    return ", ".join(parts) or "moved nothing"
+def _keep_waiting(tx: Connection, ws: Workspace, row: Row[Any], event: Row[Any]) -> None:
+    """The word is kept; in doubt the portal is asked as soon as its search must know of the last attempt."""
+    values: dict[str, Any] = {}
+    if row.state == S.IN_DOUBT and row.duplicate_at is None:
+        settled = _settled_at(ws, row)
+        values["due_at"] = settled if row.due_at is None else min(row.due_at, settled)
+    if event.word == Intake.DUPLICATE and event.concerns == Concerns.INTAKE and row.duplicate_at is None:
+        values |= {"duplicate_at": ws.now(), "looks": 0}
+    if values:
+        tx.execute(t.submission.update().where(t.submission.c.id == row.id).values(**values))
+    _close(tx, event.id, applied=False, note=f"waits, for the submission is {row.state}")
+
+
+def _settled_at(ws: Workspace, row: Row[Any]) -> dt.datetime:
+    """From when on an absence at the portal means something."""
+    at = ws.now()
+    return max(at, (row.last_attempt_at or at) + ws.settles_within(row.connection))
 
 
 def _listen(tx: Connection, row: Row[Any], event: Row[Any]) -> None:
     """The portal's last word is kept whatever it moves, and so is the id it knows the document by."""
     values: dict[str, Any] = {"last_raw": event.raw, "heard_at": event.observed_at}
-    if event.concerns == Concerns.INTAKE and event.word != Intake.UNKNOWN:
+    if event.concerns == Concerns.INTAKE and event.word in set(Intake) - {Intake.UNKNOWN}:
         values["intake_at"] = event.observed_at
     if event.portal_id is not None and row.portal_id is None:
         values["portal_id"] = event.portal_id
@@ -258,68 +264,48 @@ def _listen(tx: Connection, row: Row[Any], event: Row[Any]) -> None:
 
 
 def _speaks_of_now(row: Row[Any], event: Row[Any]) -> bool:
-    """Whether an event is not merely an old one that comes late."""
-    return event.happened_at is None or event.happened_at >= row.since
+    """Whether an event is not merely an old one that comes late, or one that says what was known all along."""
+    is_late = event.happened_at is not None and event.happened_at < row.since
+    return not is_late and not (event.concerns == Concerns.STAGE and event.word == row.stage)
 
 
 def _first_reason(event: Row[Any]) -> Reason | None:
     return next(iter(ledger.reasons_from_json(event.reasons)), None)
 
 
-def _happen(
-    tx: Connection,
-    row: Row[Any],
-    event: Row[Any],
-    happening: Happening,
-    *,
-    at: dt.datetime,
-    actor: str,
-) -> None:
+def _happen(tx: Connection, ws: Workspace, row: Row[Any], event: Row[Any], happening: Happening, *, actor: str) -> None:
+    at = ws.now()
     reason = None
     values: dict[str, Any] = {}
-    if happening is Happening.REFUSED:
+    if happening in {Happening.REFUSED, Happening.DOUBTED}:
         reason = _first_reason(event) or Reason(f"the portal says {event.raw!r} and gives no reason")
+    if happening is Happening.FOUND:
+        values = {"sent_at": row.sent_at or at}
     if happening is Happening.DOUBTED:
-        reason = _first_reason(event) or Reason(f"the portal says {event.raw!r}")
-        values = {"due_at": at, "looks": 0}
-        if event.word == Intake.DUPLICATE:
-            values["duplicate_at"] = at
+        values = {"due_at": _settled_at(ws, row), "looks": 0}
+    if happening in {Happening.DOUBTED, Happening.STUCK} and event.word == Intake.DUPLICATE:
+        values["duplicate_at"] = at
+    why = f"the portal says {event.raw!r}"
     ledger.move(
-        tx,
-        row.id,
-        happening,
-        at=at,
-        actor=actor,
-        why=f"the portal says {event.raw!r}",
-        evidence=f"event:{event.id}",
-        reason=reason,
-        **values,
+        tx, row.id, happening, at=at, actor=actor, why=why, evidence=f"event:{event.id}", reason=reason, **values
     )
     if row.state == S.NEEDS_HUMAN:
-        tx.execute(
-            t.task.update()
-            .where(t.task.c.submission_id == row.id, t.task.c.answered_at.is_(None))
-            .values(answered_at=at, answered_by=actor, answer=f"the portal itself answered: {event.raw}")
-        )
+        asking.close_tasks(tx, row.id, (asking.TaskKind.LOOK,), at=at, by=actor, answer=f"answered itself: {event.raw}")
 
 
 def _move_stage(tx: Connection, row: Row[Any], event: Row[Any], *, at: dt.datetime, actor: str) -> str:
     """The buyer's machine; what it did, in words."""
     before = Stage(row.stage) if row.stage is not None else None
     after = stage_after(before, event.word, happened_at=event.happened_at, known_until=row.stage_happened_at)
-    if not after.moved or after.stage is None:
-        return ""
     reason = _first_reason(event)
-    tx.execute(
-        t.submission.update()
-        .where(t.submission.c.id == row.id)
-        .values(
-            stage=after.stage,
-            stage_since=event.happened_at or event.observed_at,
-            stage_happened_at=event.happened_at,
-            **{f"stage_{name}": value for name, value in ledger.reason_columns(reason).items()},
-        )
-    )
+    values: dict[str, Any] = {"stage_happened_at": after.known_until}
+    if after.moved:
+        values |= {"stage": after.stage, "stage_since": event.happened_at or event.observed_at}
+    if after.moved or (after.counts and reason is not None):
+        values |= {f"stage_{name}": value for name, value in ledger.reason_columns(reason).items()}
+    tx.execute(t.submission.update().where(t.submission.c.id == row.id).values(**values))
+    if not after.moved:
+        return ""
     why = f"the portal says {event.raw!r}" + (f": {reason.text}" if reason else "")
     ledger.note(
         tx,
@@ -338,9 +324,9 @@ def _move_stage(tx: Connection, row: Row[Any], event: Row[Any], *, at: dt.dateti
 
 
 def _ask_a_person(tx: Connection, row: Row[Any], event: Row[Any], *, at: dt.datetime, why: str) -> None:
-    tasks.open_task(
+    asking.open_task(
         tx,
-        tasks.TaskKind.DECIDE,
+        asking.TaskKind.DECIDE,
         at=at,
         submission=row,
         title=f"What is true? {why}",
@@ -358,25 +344,20 @@ def overdue(ws: Workspace) -> list[int]:
         within = portal.for_reading().capabilities.acknowledged_within
         if within is None:
             continue
-        query = sa.select(s.id).where(
-            s.connection == key, s.state == S.SENT, s.intake_at.is_(None), s.sent_at < at - within
-        )
-        with ws.db.writing() as tx:
-            for submission_id in tx.execute(query).scalars().all():
-                _make_overdue(tx, submission_id, at, within)
-                stuck.append(submission_id)
+        unheard = sa.and_(s.connection == key, s.state == S.SENT, s.intake_at.is_(None), s.since < at - within)
+        with ws.db.reading() as tx:
+            ids = tx.execute(sa.select(s.id).where(unheard).order_by(s.id)).scalars().all()
+        stuck += [submission_id for submission_id in ids if _make_overdue(ws, submission_id, unheard, within)]
     return stuck
 
 
-def _make_overdue(tx: Connection, submission_id: int, at: dt.datetime, within: dt.timedelta) -> None:
-    key = ledger.key_of(tx, submission_id)
+def _make_overdue(ws: Workspace, submission_id: int, unheard: sa.ColumnElement[bool], within: dt.timedelta) -> bool:
     why = f"the portal has not said within {within} whether it takes it"
-    ledger.move(tx, submission_id, Happening.STUCK, at=at, why=why, reason=Reason(why))
-    tasks.open_task(
-        tx,
-        tasks.TaskKind.LOOK,
-        at=at,
-        submission=ledger.lock(tx, submission_id),
-        title=f"Has the portal taken {key.kind} {key.number}? {why}",
-        action="Look at the portal and answer --sent, --not-there or --refused.",
-    )
+    at = ws.now()
+    with ws.db.writing() as tx:
+        ledger.lock(tx, submission_id)
+        if tx.execute(sa.select(t.submission.c.id).where(t.submission.c.id == submission_id, unheard)).first() is None:
+            return False  # it was heard of meanwhile
+        ledger.move(tx, submission_id, Happening.STUCK, at=at, why=why, reason=Reason(why))
+        asking.ask_to_look(tx, submission_id, at=at, why=why)
+    return True

@@ -11,35 +11,37 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from hub.contract.connector import Connector, Lookup, Receipt
-from hub.contract.errors import NeedsHuman, PortalError, Reason, Rejected, Transient
+from hub.contract.connector import Connector, Lookup, Receipt, Repeat
+from hub.contract.errors import NeedsHuman, PortalError, Reason, Rejected, Scope, Transient
 from hub.contract.status import Delivered, Intake, Submission
-from hub.delivery import evidence, ledger, tasks
+from hub.delivery import asking, attempts, collect, evidence, ledger
+from hub.delivery.asking import TaskKind
 from hub.delivery.ledger import FencedOutError
-from hub.delivery.lifecycle import Happening
+from hub.delivery.lifecycle import Happening, IllegalMoveError
 from hub.delivery.reconcile import judge_before_first
 from hub.delivery.registry import CALL_SECONDS, Portal
 from hub.delivery.verdict import Verdict, after_error, backoff
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
+from hub.store.database import StoreError
 
-LEASE = dt.timedelta(seconds=2 * CALL_SECONDS)  # outlives an attempt's total deadline
+LEASE = dt.timedelta(seconds=2 * CALL_SECONDS)  # outlives the total deadline of a call; each attempt renews it
 _log = logging.getLogger(__name__)
 
 
 def due(ws: Workspace, connection: str, *, limit: int = 1000) -> list[int]:
-    """Ready submissions of a connection whose time has come, most urgent first."""
+    """Submissions of a connection that may go now, most urgent first."""
     s = t.submission.c
-    at = ws.now()
     query = (
         sa.select(s.id)
-        .where(s.connection == connection, s.state == Submission.READY, sa.or_(s.due_at.is_(None), s.due_at <= at))
+        .where(s.connection == connection, ledger.may_go(ws.now()))
         .order_by(s.send_by.asc().nulls_last(), s.id)
         .limit(limit)
     )
@@ -55,17 +57,36 @@ def deliver(ws: Workspace, submission_id: int) -> Submission | None:
         if fence is None:
             return None
         row = ledger.lock(tx, submission_id)
-        steps = ledger.steps(tx, submission_id)
-    run = _Run(ws, ws.portal(row.connection), row, fence)
+        steps = attempts.steps_of(tx, submission_id)
     try:
-        if row.first_attempt_at is None and not run.may_go_first():
-            return run.state()
-        for step in steps:
-            if step.done_at is None and not run.take(step, last=step.position == len(steps) - 1):
-                break
+        _Run(ws, ws.portal(row.connection), row, fence).go(steps)
     except FencedOutError as error:
         _log.warning("%s", error)
-    return run.state()
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - nothing may stay in sending when nobody sends it
+        _log_defect(ws, error)
+        _drop(ws, row, fence, error)
+    with ws.db.reading() as tx:
+        return Submission(tx.execute(sa.select(t.submission.c.state).where(t.submission.c.id == row.id)).scalar_one())
+
+
+def _drop(ws: Workspace, row: Row[Any], fence: int, error: Exception) -> None:
+    """A run broke off where it should not: an attempt without an end may have arrived; without one nothing did."""
+    at = ws.now()
+    words = ws.archive.scrub.text(str(error) or type(error).__name__)
+    a = t.attempt.c
+    under_way = sa.select(a.id).where(a.submission_id == row.id, a.fence == fence, a.finished_at.is_(None))
+    with ws.db.writing() as tx:
+        now = ledger.lock(tx, row.id)
+        if now.fence != fence or now.state != Submission.SENDING:
+            return
+        began = tx.execute(under_way).first() is not None
+        happening = Happening.DOUBTED if began else Happening.RETURNED
+        wait = ws.settles_within(row.connection) if began else backoff(now.tries + 1)
+        tx.execute(t.submission.update().where(t.submission.c.id == row.id).values(tries=now.tries + 1))
+        ledger.move(tx, row.id, happening, at=at, why=words, reason=Reason(words), due_at=at + wait, looks=0)
+        collect.replay(tx, ws, row.id)
 
 
 @dataclass
@@ -77,6 +98,14 @@ class _Run:
     row: Row[Any]
     fence: int
 
+    def go(self, steps: list[Row[Any]]) -> None:
+        """Ask first, then take each step that has not worked yet, as far as it goes."""
+        if self.row.first_attempt_at is None and not self.may_go_first():
+            return
+        for step in steps:
+            if step.done_at is None and not self.take(step, last=step is steps[-1]):
+                return
+
     def connector(self) -> Connector:
         return self.portal.for_call(self.point_of_no_return)
 
@@ -85,13 +114,8 @@ class _Run:
         with self.ws.db.reading() as tx:
             mine = ledger.still_mine(tx, self.row.id, self.fence, self.ws.now())
         if not mine or self.ws.cancel.is_set():
-            why = "the hub is stopping" if mine else "another worker took this invoice over"
+            why = "the hub is stopping" if mine else "the time for this attempt ran out"
             raise Transient(f"not sent: {why}", delivered=Delivered.NO)
-
-    def state(self) -> Submission:
-        with self.ws.db.reading() as tx:
-            query = sa.select(t.submission.c.state).where(t.submission.c.id == self.row.id)
-            return Submission(tx.execute(query).scalar_one())
 
     def may_go_first(self) -> bool:
         """Before the first attempt a portal that can be asked is asked: somebody may have keyed it in by hand."""
@@ -99,6 +123,8 @@ class _Run:
         if connector.capabilities.lookup is not Lookup.EXACT:
             return True
         with self.ws.db.reading() as tx:
+            if _a_person_looked(tx, self.row.id):
+                return True
             key = ledger.key_of(tx, self.row.id)
         try:
             found = connector.find(key)
@@ -111,99 +137,126 @@ class _Run:
 
     def give_back(self, error: Exception) -> None:
         """The portal could not be asked; nothing was sent."""
-        _log_defect(error)
+        _log_defect(self.ws, error)
         at = self.ws.now()
-        words = self.ws.archive.scrub.text(str(error) or type(error).__name__)
+        scrub = self.ws.archive.scrub
+        words = scrub.text(str(error) or type(error).__name__)
         retry_after = error.retry_after if isinstance(error, Transient) else None
+        tries = int(self.row.tries) + 1
+        fact: dict[str, Any] = {"at": at, "fence": self.fence, "reason": Reason(words), "tries": tries}
+        why = f"could not ask the portal first: {words}"
         with self.ws.db.writing() as tx:
-            tx.execute(
-                t.submission.update().where(t.submission.c.id == self.row.id).values(tries=t.submission.c.tries + 1)
-            )
-            ledger.move(
-                tx,
-                self.row.id,
-                Happening.RETURNED,
-                at=at,
-                why=f"could not ask the portal first: {words}",
-                fence=self.fence,
-                reason=Reason(words),
-                due_at=at + backoff(int(self.row.tries) + 1, retry_after),
-            )
-            tasks.stop_for(tx, error, at=at, portal=self.portal.key, account=self.row.account, words=words)
+            if isinstance(error, NeedsHuman) and error.scope is Scope.INVOICE:
+                ledger.move(tx, self.row.id, Happening.STUCK, why=why, **fact)
+                self.ask(tx, error, at=at)
+            else:
+                due_at = at + backoff(tries, retry_after)
+                ledger.move(tx, self.row.id, Happening.RETURNED, why=why, due_at=due_at, **fact)
+            asking.stop_for(tx, error, at=at, scrub=scrub, connection=self.portal.key, account=self.row.account)
 
     def take(self, step: Row[Any], *, last: bool) -> bool:
         """Send one step; True if the next may follow."""
-        content = self.ws.blobs.read(step.body_sha256)
+        try:
+            content = self.ws.blobs.read(step.body_sha256)
+        except (OSError, ValueError) as error:
+            self.cannot_read(error)
+            return False
         at = self.ws.now()
         with self.ws.db.writing() as tx:
-            earlier = ledger.attempts_that_may_have_arrived(tx, self.row.id)
-            attempt_id = ledger.begin_attempt(tx, self.row, step, fence=self.fence, at=at)
+            attempt_id = attempts.begin(tx, self.row, step, fence=self.fence, at=at, lease_until=at + LEASE)
+            done = attempts.receipts_of(attempts.steps_of(tx, self.row.id))
             evidence.chain(tx, "sent", step.body_sha256, at=at, submission_id=self.row.id, attempt_id=attempt_id)
-            done = {
-                other.name: receipt
-                for other in ledger.steps(tx, self.row.id)
-                if (receipt := ledger.receipt_of(other)) is not None
-            }
         connector = self.connector()
         try:
-            receipt = connector.submit(ledger.step_from_row(step, content), done)
+            receipt = connector.submit(attempts.step_from_row(step, content), done)
         except Exception as error:  # noqa: BLE001 - whatever it is, the ledger must know how this attempt ended
-            self.fail(connector, step, attempt_id, error, earlier=earlier > 0)
+            self.fail(connector, step, attempt_id, error)
             return False
         return self.succeed(step, attempt_id, receipt, last=last)
 
+    def cannot_read(self, error: OSError | ValueError) -> None:
+        """The stored bytes are gone or damaged: nothing else may go in their place."""
+        at = self.ws.now()
+        why = f"what would be sent cannot be read: {error}"
+        with self.ws.db.writing() as tx:
+            ledger.move(tx, self.row.id, Happening.STUCK, at=at, why=why, fence=self.fence, reason=Reason(why))
+            asking.open_task(
+                tx,
+                TaskKind.DO,
+                at=at,
+                submission=ledger.lock(tx, self.row.id),
+                title=f"The stored document of {ledger.key_of(tx, self.row.id).number} is gone or damaged",
+                action=f"{why}\nRestore the file from a backup and answer --done; or answer --withdraw.",
+            )
+
     def succeed(self, step: Row[Any], attempt_id: int, receipt: Receipt, *, last: bool) -> bool:
         at = self.ws.now()
+        scrub = self.ws.archive.scrub
         reply = self.ws.archive.put(receipt.reply)
-        words = self.ws.archive.scrub.text(receipt.words)
-        fact: dict[str, Any] = {"at": at, "actor": f"portal:{self.portal.key}", "evidence": f"attempt:{attempt_id}"}
-        end = ledger.End(at, Delivered.YES, "sent", words, reply_sha256=reply)
+        receipt = Receipt(scrub.refs(receipt.refs), receipt.intake, b"", scrub.text(receipt.words))
+        end = attempts.End(at, Delivered.YES, "sent", receipt.words, reply_sha256=reply)
         try:
             with self.ws.db.writing() as tx:
-                ledger.end_attempt(tx, attempt_id, end)
-                ledger.keep_receipt(tx, step.id, receipt, at)
-                evidence.chain(tx, "reply", reply, at=at, submission_id=self.row.id, attempt_id=attempt_id)
-                values: dict[str, Any] = _known_by(receipt) | ({"sent_at": at, "tries": 0} if last else {})
-                if not last:
-                    tx.execute(t.submission.update().where(t.submission.c.id == self.row.id).values(**values))
-                    return True
-                why = f"the portal took it: {words}" if words else "the portal took it"
-                ledger.move(tx, self.row.id, Happening.DELIVERED, why=why, fence=self.fence, **fact, **values)
-                if receipt.intake is Intake.ACCEPTED:
-                    why = "the portal accepted it in its reply"
-                    ledger.move(tx, self.row.id, Happening.ACCEPTED, why=why, intake_at=at, **fact)
+                self.under_fence(tx)
+                attempts.end(tx, attempt_id, end)
+                attempts.keep_receipt(tx, step.id, receipt, at)
+                if last:
+                    self.arrive(tx, attempt_id, receipt, at=at)
+                else:
+                    known = _known_by(receipt)
+                    if known:
+                        tx.execute(t.submission.update().where(t.submission.c.id == self.row.id).values(**known))
+                self.prove(tx, reply, attempt_id, at=at)
         except FencedOutError:
-            self.keep_late(attempt_id, end)
+            self.keep_late(step, attempt_id, end, receipt, last=last)
             raise
-        return False
+        return not last
 
-    def fail(self, connector: Connector, step: Row[Any], attempt_id: int, error: Exception, *, earlier: bool) -> None:
-        _log_defect(error)
+    def under_fence(self, tx: Connection) -> Row[Any]:
+        """The submission's row, locked; raises FencedOutError if it is another's by now."""
+        now = ledger.lock(tx, self.row.id)
+        if now.fence != self.fence:
+            raise FencedOutError(f"submission {now.id} is at fence {now.fence}, not {self.fence}: the answer came late")
+        return now
+
+    def arrive(self, tx: Connection, attempt_id: int, receipt: Receipt, *, at: dt.datetime) -> None:
+        """The last step worked: it is sent, and what the portal said meanwhile is listened to."""
+        fact: dict[str, Any] = {"at": at, "actor": f"portal:{self.portal.key}", "evidence": f"attempt:{attempt_id}"}
+        why = f"the portal took it: {receipt.words}" if receipt.words else "the portal took it"
+        values = _known_by(receipt) | {"sent_at": at, "tries": 0}
+        ledger.move(tx, self.row.id, Happening.DELIVERED, why=why, fence=self.fence, **fact, **values)
+        if receipt.intake is Intake.ACCEPTED:
+            why = "the portal accepted it in its reply"
+            ledger.move(tx, self.row.id, Happening.ACCEPTED, why=why, intake_at=at, **fact)
+        collect.replay(tx, self.ws, self.row.id)
+
+    def fail(self, connector: Connector, step: Row[Any], attempt_id: int, error: Exception) -> None:
+        _log_defect(self.ws, error)
         at = self.ws.now()
-        scrub = self.ws.archive.scrub.text
-        words = scrub(str(error) or type(error).__name__)
+        scrub = self.ws.archive.scrub
+        words = scrub.text(str(error) or type(error).__name__)
         raw = error.reply if isinstance(error, PortalError) else b""
         reply = self.ws.archive.put(raw) if raw else None
         settles = connector.capabilities.settles_within
-        with self.ws.db.reading() as tx:
-            tries = int(ledger_tries(tx, self.row.id))
-        verdict = after_error(error, tries=tries, earlier_may_have_arrived=earlier, settles_within=settles)
-        end = ledger.End(
+        end = attempts.End(
             at,
             error.delivered if isinstance(error, PortalError) else Delivered.UNKNOWN,
             type(error).__name__,
             words,
-            error.reasons if isinstance(error, Rejected) else (),
+            scrub.reasons(error.reasons) if isinstance(error, Rejected) else (),
             reply,
         )
         try:
             with self.ws.db.writing() as tx:
-                ledger.end_attempt(tx, attempt_id, end)
-                if reply is not None:
-                    evidence.chain(tx, "reply", reply, at=at, submission_id=self.row.id, attempt_id=attempt_id)
+                now = self.under_fence(tx)
+                earlier = attempts.may_have_arrived(tx, step.id, besides=attempt_id) > 0
+                verdict = after_error(error, tries=now.tries, earlier_may_have_arrived=earlier, settles_within=settles)
+                attempts.end(tx, attempt_id, end)
                 self.settle(tx, step, attempt_id, error, verdict, at=at, words=words)
+                if reply is not None:
+                    self.prove(tx, reply, attempt_id, at=at)
         except FencedOutError:
-            self.keep_late(attempt_id, end)
+            self.keep_late(step, attempt_id, end, None, last=False)
             raise
 
     def settle(
@@ -217,8 +270,7 @@ class _Run:
         at: dt.datetime,
         words: str,
     ) -> None:
-        scrub = self.ws.archive.scrub.text
-        reason = verdict.reason and Reason(scrub(verdict.reason.text), verdict.reason.code, verdict.reason.portal_code)
+        scrub = self.ws.archive.scrub
         values: dict[str, Any] = {"duplicate_at": at} if verdict.duplicate else {}
         ledger.move(
             tx,
@@ -229,41 +281,90 @@ class _Run:
             actor=f"portal:{self.portal.key}" if isinstance(error, Rejected) else ledger.HUB,
             evidence=f"attempt:{attempt_id}",
             fence=self.fence,
-            reason=reason,
+            reason=next(iter(scrub.reasons([verdict.reason] if verdict.reason else [])), None),
             due_at=None if verdict.due_in is None else at + verdict.due_in,
             looks=0,
             **values,
         )
-        if isinstance(error, NeedsHuman):
-            row = ledger.lock(tx, self.row.id)
-            people = self.connector().capabilities.people
-            tasks.open_for_human(
-                tx,
-                error,
-                at=at,
-                connection=self.portal.key,
-                account=row.account,
-                submission=row,
-                step=step.name,
-                keyed_in=people,
-            )
-        tasks.stop_for(tx, error, at=at, portal=self.portal.key, account=self.row.account, words=words, task=False)
+        if isinstance(error, NeedsHuman) and error.scope is Scope.INVOICE:
+            self.ask(tx, error, at=at, step=step.name)
+        asking.stop_for(tx, error, at=at, scrub=scrub, connection=self.portal.key, account=self.row.account)
+        collect.replay(tx, self.ws, self.row.id)
 
-    def keep_late(self, attempt_id: int, end: ledger.End) -> None:
-        """The lease ran out before the answer came: it is evidence, and reconciling it comes next."""
+    def ask(self, tx: Connection, error: NeedsHuman, *, at: dt.datetime, step: str = "") -> None:
+        """The task that the connector asks for."""
+        asking.open_for_human(
+            tx,
+            error,
+            at=at,
+            scrub=self.ws.archive.scrub,
+            connection=self.portal.key,
+            account=self.row.account,
+            submission=ledger.lock(tx, self.row.id),
+            step=step,
+            keyed_in=self.connector().capabilities.people,
+        )
+
+    def prove(self, tx: Connection, reply: str, attempt_id: int, *, at: dt.datetime) -> None:
+        evidence.chain(tx, "reply", reply, at=at, submission_id=self.row.id, attempt_id=attempt_id)
+
+    def keep_late(
+        self, step: Row[Any], attempt_id: int, end: attempts.End, receipt: Receipt | None, *, last: bool
+    ) -> None:
+        """The lease ran out before the answer came: it is evidence, and a yes to the last step settles the doubt."""
+        at = self.ws.now()
         with self.ws.db.writing() as tx:
-            ledger.end_attempt(tx, attempt_id, end, late=True)
-            tx.execute(
-                t.submission.update()
-                .where(t.submission.c.id == self.row.id, t.submission.c.state == Submission.IN_DOUBT)
-                .values(due_at=self.ws.now())
-            )
+            now = ledger.lock(tx, self.row.id)
+            attempts.end(tx, attempt_id, end, late=True)
+            if receipt is not None:
+                attempts.keep_receipt(tx, step.id, receipt, at)
+            if receipt is not None and last:
+                self.arrive_late(tx, now, step, attempt_id, receipt, at=at)
+            if end.reply_sha256 is not None:
+                self.prove(tx, end.reply_sha256, attempt_id, at=at)
+
+    def arrive_late(
+        self, tx: Connection, now: Row[Any], step: Row[Any], attempt_id: int, receipt: Receipt, *, at: dt.datetime
+    ) -> None:
+        """A yes that came after the lease had run out is a yes; whoever is about to send it again is shut out."""
+        why = f"the portal took it, and its answer came late: {receipt.words}".removesuffix(": ")
+        fact: dict[str, Any] = {"at": at, "actor": f"portal:{self.portal.key}", "evidence": f"attempt:{attempt_id}"}
+        try:
+            values: dict[str, Any] = _known_by(receipt) | {"sent_at": now.sent_at or at}
+            ledger.move(tx, now.id, Happening.FOUND, why=why, fence_up=True, **fact, **values)
+        except IllegalMoveError:
+            self.too_late(tx, now, step, attempt_id, why, at=at)
+            return
+        asking.close_tasks(tx, now.id, (TaskKind.LOOK,), at=at, by=fact["actor"], answer=why)
+        collect.replay(tx, self.ws, now.id)
+
+    def too_late(
+        self, tx: Connection, now: Row[Any], step: Row[Any], attempt_id: int, why: str, *, at: dt.datetime
+    ) -> None:
+        """It came to another end meanwhile: a person is asked, unless both say that the portal has it, and has one."""
+        known = now.state in {Submission.SENT, Submission.ACCEPTED}
+        twice = step.repeat == Repeat.UNSAFE and attempts.may_have_arrived(tx, step.id, besides=attempt_id) > 0
+        if known and not twice:
+            return
+        said = "it may stand there twice" if known else f"it is {now.state} here"
+        asking.open_task(
+            tx,
+            TaskKind.DECIDE,
+            at=at,
+            submission=now,
+            step=f"attempt:{attempt_id}",
+            title=f"What is true? {said}, and {why}",
+            action="Look at the portal and answer what is true. Until then no correction is taken.",
+        )
 
 
-def ledger_tries(tx: Connection, submission_id: int) -> int:
-    """How often it was tried since it last became ready by a check or a person."""
-    tries: int = tx.execute(sa.select(t.submission.c.tries).where(t.submission.c.id == submission_id)).scalar_one()
-    return tries
+def _a_person_looked(tx: Connection, submission_id: int) -> bool:
+    """Whether a person has looked at what stands at the portal under this number, and said that it is not this one."""
+    k = t.task.c
+    query = sa.select(k.id).where(
+        k.submission_id == submission_id, k.kind == TaskKind.LOOK, k.answer.startswith("not-there")
+    )
+    return tx.execute(query).first() is not None
 
 
 def _known_by(receipt: Receipt) -> dict[str, Any]:
@@ -271,6 +372,7 @@ def _known_by(receipt: Receipt) -> dict[str, Any]:
     return {"portal_id": receipt.refs.portal_id} if receipt.refs.portal_id else {}
 
 
-def _log_defect(error: Exception) -> None:
+def _log_defect(ws: Workspace, error: Exception) -> None:
     if not isinstance(error, PortalError):
-        _log.error("the connector failed in a way it should not: %s", type(error).__name__, exc_info=error)
+        told = "".join(traceback.format_exception(error))
+        _log.error("the connector failed in a way it should not: %s", ws.archive.scrub.text(told))

@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import json
 import logging
+import re
 import secrets
 from collections.abc import Iterable
 from html import escape
@@ -18,6 +19,8 @@ from urllib.parse import quote, quote_plus
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from hub.contract.connector import Refs
+from hub.contract.errors import Reason
 from hub.store import tables as t
 from hub.store.blobs import Blobs
 
@@ -27,44 +30,60 @@ _CHAIN_LOCK = 0x6875_62  # PostgreSQL's advisory lock for appending
 _log = logging.getLogger(__name__)
 
 
-def _forms(secret: str) -> Iterable[bytes]:
-    """How a secret may be written in what a portal sends back: raw, escaped, URL-encoded, in base64 at each offset."""
-    raw = secret.encode()
-    yield raw
-    yield escape(secret).encode()
-    yield escape(secret, quote=False).encode()
-    yield json.dumps(secret)[1:-1].encode()
-    yield json.dumps(secret, ensure_ascii=False)[1:-1].encode()
-    yield quote(secret, safe="").encode()
-    yield quote_plus(secret).encode()
+def _written(char: str) -> str:
+    """A pattern for one character as XML, HTML, URLs and JSON may write it."""
+    spelled = {char, quote(char, safe=""), f"&#{ord(char)};", f"&#x{ord(char):x};", f"\\u{ord(char):04x}"}
+    spelled |= {quote_plus(char, safe=""), escape(char)} | {f"&{name};" for name in _NAMED.get(char, ())}
+    spelled |= {"".join(f"%{byte:02x}" for byte in char.encode())} | (set() if char.isalnum() else {f"\\{char}"})
+    # Letters stand for themselves; the hexadecimal digits of an escape may be of either case.
+    forms = [re.escape(form) if len(form) == 1 else f"(?i:{re.escape(form)})" for form in sorted(spelled)]
+    return f"(?:{'|'.join(forms)})"
+
+
+_NAMED = {'"': ("quot",), "'": ("apos",), "&": ("amp",), "<": ("lt",), ">": ("gt",)}
+
+
+def _coded(secret: bytes) -> Iterable[bytes]:
+    """A secret inside base64, at each of the three offsets it may have there; both alphabets."""
     for offset in range(3):
         # The characters that depend on neighbours alone are cut off at both ends.
-        coded = base64.b64encode(b"\0" * offset + raw)
-        inner = coded[(offset * 8 + 5) // 6 : (offset + len(raw)) * 8 // 6]
+        coded = base64.b64encode(b"\0" * offset + secret)
+        inner = coded[(offset * 8 + 5) // 6 : (offset + len(secret)) * 8 // 6]
         yield inner
         yield inner.replace(b"+", b"-").replace(b"/", b"_")
 
 
 class Scrubber:
-    """Takes the secrets it knows out of bytes before anything is written."""
+    """Takes the secrets it knows out of everything before it is written: raw, escaped, URL-encoded, in base64."""
 
     def __init__(self, known: Iterable[str]) -> None:
-        forms = {form for secret in known if len(secret) >= _SHORTEST for form in _forms(secret)}
-        self._forms = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+        patterns: set[bytes] = set()
+        for secret in sorted({secret for secret in known if len(secret) >= _SHORTEST}, key=len, reverse=True):
+            patterns.add("".join(map(_written, secret)).encode())
+            patterns |= {re.escape(form) for form in _coded(secret.encode()) if len(form) >= _SHORTEST}
+        ordered = sorted(patterns, key=len, reverse=True)  # a secret that holds another is taken out whole
+        self._pattern = re.compile(b"|".join(ordered)) if ordered else None
 
     def __call__(self, content: bytes) -> bytes:
         """`content` without secrets."""
-        for form in self._forms:
-            content = content.replace(form, _GONE)
-        return content
+        return content if self._pattern is None else self._pattern.sub(_GONE, content)
 
     def text(self, words: str) -> str:
-        """`words` without secrets."""
-        return self(words.encode(errors="replace")).decode()
+        """`words` without secrets, and without NUL, which PostgreSQL takes in no text."""
+        return self(words.encode(errors="replace")).decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+    def reasons(self, reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+        """A portal's reasons without secrets."""
+        return tuple(Reason(self.text(r.text), r.code, r.portal_code and self.text(r.portal_code)) for r in reasons)
+
+    def refs(self, refs: Refs) -> Refs:
+        """How a portal names a document, without secrets."""
+        told = (refs.payload_id, refs.portal_id, refs.number, refs.customer)
+        return Refs(*(one if one is None else self.text(one) for one in told))
 
     def finds(self, content: bytes) -> bool:
         """Whether a secret stands in `content`."""
-        return any(form in content for form in self._forms)
+        return self._pattern is not None and self._pattern.search(content) is not None
 
 
 class Archive:
@@ -92,12 +111,13 @@ def chain(
     submission_id: int | None = None,
     attempt_id: int | None = None,
 ) -> None:
-    """Append one document to the chain."""
+    """Append one document to the chain; the last thing of a transaction, for the others wait for its end."""
     if tx.dialect.name == "postgresql":
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK)))
     last = tx.execute(sa.select(t.evidence.c.link).order_by(t.evidence.c.id.desc()).limit(1)).scalar_one_or_none()
     salt = secrets.token_hex(16)
     salted = _salted(sha256, salt)
+    facts = (kind, submission_id, attempt_id, at)
     tx.execute(
         t.evidence.insert().values(
             at=at,
@@ -107,7 +127,7 @@ def chain(
             sha256=sha256,
             salt=salt,
             salted=salted,
-            link=_link(last or "", kind, salted),
+            link=_link(last or "", *facts, salted),
         )
     )
 
@@ -116,8 +136,12 @@ def _salted(sha256: str, salt: str) -> str:
     return hashlib.sha256(f"{salt}:{sha256}".encode()).hexdigest()
 
 
-def _link(before: str, kind: str, salted: str) -> str:
-    return hashlib.sha256(f"{before}:{kind}:{salted}".encode()).hexdigest()
+def _link(
+    before: str, kind: str, submission_id: int | None, attempt_id: int | None, at: dt.datetime, salted: str
+) -> str:
+    """Over the link before and all that the row says, so that no row can be changed, moved or left out."""
+    said = json.dumps([before, kind, submission_id, attempt_id, at.astimezone(dt.UTC).isoformat(), salted])
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def verify(tx: Connection, blobs: Blobs) -> tuple[int, tuple[str, ...]]:
@@ -127,7 +151,7 @@ def verify(tx: Connection, blobs: Blobs) -> tuple[int, tuple[str, ...]]:
     count = 0
     for row in tx.execute(sa.select(t.evidence).order_by(t.evidence.c.id)):
         count += 1
-        if row.link != _link(before, row.kind, row.salted):
+        if row.link != _link(before, row.kind, row.submission_id, row.attempt_id, row.at, row.salted):
             wrong.append(f"evidence {row.id}: does not follow from the one before it; a row was changed or removed")
         before = row.link
         if row.sha256 is None:
@@ -140,4 +164,13 @@ def verify(tx: Connection, blobs: Blobs) -> tuple[int, tuple[str, ...]]:
             wrong.append(f"evidence {row.id}: {blobs.path(row.sha256)} is gone")
         except ValueError as error:
             wrong.append(f"evidence {row.id}: {error}")
+    wrong += _attempts_without_proof(tx)
     return count, tuple(wrong)
+
+
+def _attempts_without_proof(tx: Connection) -> list[str]:
+    """The end of a chain can be cut off without a trace in it; the attempts still tell."""
+    a, e = t.attempt.c, t.evidence.c
+    proven = sa.exists().where(e.attempt_id == a.id, e.kind == "sent")
+    query = sa.select(a.id).where(sa.not_(proven)).order_by(a.id)
+    return [f"attempt {one}: the chain has nothing of what it sent; a row was removed" for one in tx.scalars(query)]

@@ -32,6 +32,7 @@ class Happening(StrEnum):
     DOUBTED = "doubted"  # it may have arrived
     FOUND = "found"  # it is there: by lookup, adoption or a person's word
     ABSENT = "absent"  # it is not there, and may go again
+    HALFWAY = "halfway"  # the step in doubt is there, and the next may go
     REFUSED = "refused"  # the portal will not take it
     ACCEPTED = "accepted"  # the portal took it in, or the buyer already acts on it
     STUCK = "stuck"  # only a person can go on
@@ -52,6 +53,7 @@ _MOVES: dict[Happening, tuple[frozenset[Submission], Submission]] = {
         (Happening.DOUBTED, (S.SENDING, S.SENT), S.IN_DOUBT),
         (Happening.FOUND, (S.DRAFT, S.HELD, S.READY, S.SENDING, S.IN_DOUBT, S.NEEDS_HUMAN), S.SENT),
         (Happening.ABSENT, (S.IN_DOUBT,), S.READY),
+        (Happening.HALFWAY, (S.IN_DOUBT,), S.READY),
         (Happening.REFUSED, (S.SENDING, S.IN_DOUBT, S.NEEDS_HUMAN, S.SENT, S.ACCEPTED), S.REFUSED),
         (Happening.ACCEPTED, (S.SENT,), S.ACCEPTED),
         (Happening.STUCK, (S.HELD, S.READY, S.SENDING, S.IN_DOUBT, S.SENT, S.ACCEPTED, S.REFUSED), S.NEEDS_HUMAN),
@@ -80,56 +82,72 @@ class Hearing:
 
     happenings: tuple[Happening, ...] = ()
     stage: bool = False  # the word may move the stage
-    ask: bool = False  # the portal is asked (reconcile) before anything is believed
+    wait: bool = False  # the word is kept until the portal (in doubt) or a person (needs_human) has said what is true
     contradicts: bool = False  # a person must look: the word says the opposite of what we know
 
 
 _NOTHING = Hearing()
-_ASK = Hearing(ask=True)
+_WAIT = Hearing(wait=True)
 _CONTRADICTS = Hearing(contradicts=True)
+_STUCK = Hearing((Happening.STUCK,))
+_UNSETTLED = (S.SENDING, S.IN_DOUBT)
 _ENDED = (S.REFUSED, S.WITHDRAWN, S.SUPERSEDED)
-_BACK = (Happening.FOUND, Happening.ACCEPTED)  # a person was asked, and now the portal itself answers
+_BACK = (Happening.FOUND, Happening.ACCEPTED)
 
+# READY stands here for what may go once more after an attempt that may have arrived.
 _ON_ACCEPTED = {
-    S.SENDING: _ASK,
-    S.IN_DOUBT: _ASK,
+    **dict.fromkeys(_UNSETTLED, _WAIT),
+    S.READY: Hearing(_BACK),
     S.SENT: Hearing((Happening.ACCEPTED,)),
     S.NEEDS_HUMAN: Hearing(_BACK),
     **dict.fromkeys(_ENDED, _CONTRADICTS),
 }
 _ON_REFUSED = {
-    S.SENDING: _ASK,
-    S.IN_DOUBT: _ASK,
+    **dict.fromkeys(_UNSETTLED, _WAIT),
+    S.READY: Hearing((Happening.STUCK, Happening.REFUSED)),
     S.SENT: Hearing((Happening.REFUSED,)),
     S.ACCEPTED: Hearing((Happening.REFUSED,)),
     S.NEEDS_HUMAN: Hearing((Happening.REFUSED,)),
 }
-_ON_DUPLICATE = {S.SENDING: _ASK, S.IN_DOUBT: _ASK, S.SENT: Hearing((Happening.DOUBTED,))}
-_ON_STAGE = {
-    S.SENDING: _ASK,
-    S.IN_DOUBT: _ASK,
+# The same where another attempt may have arrived as well: the refusal may speak of the second of two.
+_ON_REFUSED_ONE_OF_TWO = _ON_REFUSED | {
+    S.READY: _STUCK,
+    S.SENT: Hearing((Happening.DOUBTED,)),
+    S.ACCEPTED: _CONTRADICTS,
+    S.NEEDS_HUMAN: _CONTRADICTS,
+}
+_ON_DUPLICATE = {
+    **dict.fromkeys(_UNSETTLED, _WAIT),
+    S.READY: _STUCK,
+    S.SENT: Hearing((Happening.DOUBTED,)),
+}
+_ON_STAGE = _ON_ACCEPTED | {
+    S.READY: Hearing(_BACK, stage=True),
     S.SENT: Hearing((Happening.ACCEPTED,), stage=True),
     S.ACCEPTED: Hearing(stage=True),
     S.NEEDS_HUMAN: Hearing(_BACK, stage=True),
-    **dict.fromkeys(_ENDED, _CONTRADICTS),
 }
-_ON_INTAKE = {Intake.ACCEPTED: _ON_ACCEPTED, Intake.REFUSED: _ON_REFUSED, Intake.DUPLICATE: _ON_DUPLICATE}
 
 
-def hear(state: Submission, concerns: Concerns, word: str, *, was_sent: bool, may_be_another: bool) -> Hearing:
+def hear(
+    state: Submission, concerns: Concerns, word: str, *, was_sent: bool, may_be_there: bool, may_be_another: bool
+) -> Hearing:
     """What `word` means for a submission in `state`.
 
     `was_sent`: it was once known to be delivered; else a person who is asked about it is not overruled by a word.
-    `may_be_another`: another attempt of it may have arrived as well, so that a refusal may speak of the second of two.
+    `may_be_there`: an attempt of it may have arrived. `may_be_another`: more than one may have.
     """
-    if concerns is Concerns.STAGE:
-        heard = _NOTHING if word not in set(Stage) - {Stage.UNKNOWN} else _ON_STAGE.get(state, _NOTHING)
-    else:
-        heard = _ON_INTAKE.get(Intake(word), {}).get(state, _NOTHING) if word in set(Intake) else _NOTHING
-    if state is S.NEEDS_HUMAN and heard.happenings and not was_sent:
+    on_refused = _ON_REFUSED_ONE_OF_TWO if may_be_another else _ON_REFUSED
+    tables: dict[str, dict[Submission, Hearing]] = (
+        dict.fromkeys(set(Stage) - {Stage.UNKNOWN}, _ON_STAGE)
+        if concerns is Concerns.STAGE
+        else {Intake.ACCEPTED: _ON_ACCEPTED, Intake.REFUSED: on_refused, Intake.DUPLICATE: _ON_DUPLICATE}
+    )
+    heard = tables.get(word, {}).get(state, _NOTHING)
+    if state is S.READY and not may_be_there:
         return _NOTHING
-    if heard.happenings == (Happening.REFUSED,) and may_be_another:
-        return Hearing((Happening.DOUBTED,)) if state is S.SENT else _CONTRADICTS
+    if state is S.NEEDS_HUMAN and heard is not _NOTHING and not was_sent:
+        return _WAIT
     return heard
 
 
@@ -139,10 +157,12 @@ _ASK_A_PERSON = {(Stage.PAID, Stage.REJECTED), (Stage.PAID, Stage.CANCELLED), (S
 
 @dataclass(frozen=True)
 class StageMove:
-    """The stage after an event, and whether a person should look at the change."""
+    """The stage after an event, until when it is known, and whether a person should look at the change."""
 
     stage: Stage | None
     moved: bool
+    known_until: dt.datetime | None
+    counts: bool  # whether the word speaks of the present stage: it moved there, or it was there already
     person: bool = False
 
 
@@ -151,10 +171,13 @@ def stage_after(
 ) -> StageMove:
     """The stage after the buyer's `word`; an unknown word, a repeat and an older known event move nothing.
 
-    `known_until` is when the event behind the present stage happened, where the portal said so.
+    `known_until` is the latest time at which a known event behind the present stage happened, as far as the portal
+    says; an event without a time moves the stage and leaves it.
     """
     older = happened_at is not None and known_until is not None and happened_at < known_until
-    if word not in set(Stage) - {Stage.UNKNOWN} or word == stage or older:
-        return StageMove(stage, moved=False)
+    if word not in set(Stage) - {Stage.UNKNOWN} or older:
+        return StageMove(stage, moved=False, known_until=known_until, counts=False)
+    until = happened_at or known_until
     after = Stage(word)
-    return StageMove(after, moved=True, person=(stage, after) in _ASK_A_PERSON)
+    moved, person = after != stage, (stage, after) in _ASK_A_PERSON
+    return StageMove(after, moved=moved, known_until=until, counts=True, person=person)

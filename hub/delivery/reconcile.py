@@ -9,19 +9,22 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from hub.contract.connector import Found, FoundState, InvoiceKey, Lookup, Repeat
-from hub.contract.errors import Reason, Transient
+from hub.contract.connector import Found, FoundState, InvoiceKey, Lookup, Receipt, Refs, Repeat
+from hub.contract.errors import NeedsHuman, Reason, Rejected, Scope, Transient
 from hub.contract.invoice import Kind, Money
-from hub.contract.status import Delivered, Submission
-from hub.delivery import collect, evidence, ledger, tasks
-from hub.delivery.judge import Candidate, Judgement, Known, Whose, judge, whose
-from hub.delivery.ledger import FencedOutError
-from hub.delivery.lifecycle import Happening, IllegalMoveError
+from hub.contract.status import Concerns, Delivered, Intake, Submission
+from hub.delivery import asking, attempts, collect, evidence, ledger
+from hub.delivery.binding import was_refused
+from hub.delivery.judge import Candidate, Judgement, Known, Refusal, Whose, judge, whose
+from hub.delivery.lifecycle import Happening
+from hub.delivery.related import prior
+from hub.delivery.verdict import backoff
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
 
@@ -44,40 +47,40 @@ def due(ws: Workspace) -> list[int]:
 
 
 def recover(ws: Workspace, *, alone: bool) -> int:
-    """Put into doubt what a dead worker left in sending; how many.
+    """Put into doubt what is in sending though nobody sends it; how many.
 
-    `alone`: no other process can be sending (one scheduler per SQLite file), so every such row is orphaned; else only
-    those whose lease ran out.
+    Each row whose lease ran out, whoever held it. `alone`: no other process can be sending (one scheduler per SQLite
+    file), so that a row of another worker's is orphaned at once.
     """
     at = ws.now()
     s = t.submission.c
-    orphaned = sa.true() if alone else sa.or_(s.lease_until.is_(None), s.lease_until < at)
+    orphaned = sa.or_(s.lease_until.is_(None), s.lease_until < at)
+    if alone:
+        orphaned = sa.or_(orphaned, s.lease_owner.is_distinct_from(ws.owner))
+    lost = sa.and_(s.state == Submission.SENDING, orphaned)
+    with ws.db.reading() as tx:
+        ids = tx.execute(sa.select(s.id).where(lost).order_by(s.id)).scalars().all()
+    return sum(_recover_one(ws, submission_id, lost) for submission_id in ids)
+
+
+def _recover_one(ws: Workspace, submission_id: int, lost: sa.ColumnElement[bool]) -> bool:
+    at = ws.now()
     with ws.db.writing() as tx:
-        rows = tx.execute(
-            sa.select(s.id, s.connection, s.last_attempt_at, s.lease_owner).where(
-                s.state == Submission.SENDING, s.lease_owner.is_distinct_from(ws.owner), orphaned
-            )
-        ).all()
-        for row in rows:
-            settles = settles_within(ws, row.connection)
-            ledger.move(
-                tx,
-                row.id,
-                Happening.DOUBTED,
-                at=at,
-                why=f"the worker {row.lease_owner} ended in the middle of it",
-                due_at=(row.last_attempt_at or at) + settles,
-                looks=0,
-                fence_up=True,
-            )
-    return len(rows)
-
-
-def settles_within(ws: Workspace, connection: str) -> dt.timedelta:
-    """How long this portal's search may miss a new document; a long while if hub.yaml has the connection no more."""
-    if connection not in ws.portals:
-        return _LONGEST_LOOK
-    return ws.portal(connection).for_reading().capabilities.settles_within
+        ledger.lock(tx, submission_id)
+        row = tx.execute(sa.select(t.submission).where(t.submission.c.id == submission_id, lost)).one_or_none()
+        if row is None:
+            return False  # its worker came to an end after all
+        ledger.move(
+            tx,
+            row.id,
+            Happening.DOUBTED,
+            at=at,
+            why=f"the worker {row.lease_owner} ended in the middle of it",
+            due_at=(row.last_attempt_at or at) + ws.settles_within(row.connection),
+            looks=0,
+            fence_up=True,
+        )
+    return True
 
 
 def reconcile(ws: Workspace, submission_id: int) -> Submission:
@@ -88,20 +91,17 @@ def reconcile(ws: Workspace, submission_id: int) -> Submission:
             return Submission(row.state)
         key = ledger.key_of(tx, submission_id)
         known = _known(tx, row)
-        late = _late_receipt(tx, submission_id)
-    if late is not None:
-        return _apply(ws, row, Judgement(Happening.FOUND, "its answer came after the lease had run out"), b"", late)
-    connector = ws.portal(row.connection).for_reading()
-    found: list[Found] = []
-    if connector.capabilities.lookup is not Lookup.NONE and known.may_have_arrived:
-        try:
-            found = connector.find(key)
-        except Exception as error:  # noqa: BLE001 - a look that failed proves nothing; it is made again later
-            return _look_later(ws, row, error)
+    try:
+        connector = ws.portal(row.connection).for_reading()
+        capabilities = connector.capabilities
+        known = replace(known, could_ask=capabilities.lookup is not Lookup.NONE)
+        asks = known.could_ask and (known.may_have_arrived > 0 or known.said_duplicate or known.refusal is not None)
+        found = connector.find(key) if asks else None
+    except Exception as error:  # noqa: BLE001 - a look that failed proves nothing; it is made again later
+        return _look_later(ws, row, error)
     with ws.db.reading() as tx:
-        judgement = judge(_candidates(tx, row, key, found), known)
-    raw = b"\n".join(one.raw for one in found)
-    return _apply(ws, row, judgement, raw, None, settles=connector.capabilities.settles_within)
+        judgement = judge(_candidates(tx, row, key, found or ()), known)
+    return _apply(ws, row, judgement, found, settles=capabilities.settles_within)
 
 
 def judge_before_first(ws: Workspace, submission_id: int, fence: int, key: InvoiceKey, found: list[Found]) -> bool:
@@ -113,13 +113,13 @@ def judge_before_first(ws: Workspace, submission_id: int, fence: int, key: Invoi
     judgement = judge(candidates, known)
     if judgement.happening in {Happening.ABSENT, Happening.REFUSED}:
         return True  # an earlier refusal of the same number is no obstacle: nothing of ours was sent yet
-    _apply(ws, row, judgement, b"\n".join(one.raw for one in found), None, fence=fence)
+    _apply(ws, row, judgement, found, fence=fence)
     return False
 
 
 def _row(tx: Connection, submission_id: int) -> Row[Any]:
     query = (
-        sa.select(t.submission, t.document.c.kind, t.document.c.number, t.revision.c.total, t.revision.c.seq)
+        sa.select(t.submission, t.document.c.kind, t.revision.c.seq, t.revision.c.replaces_id)
         .join(t.document, t.submission.c.document_id == t.document.c.id)
         .join(t.revision, t.submission.c.revision_id == t.revision.c.id)
         .where(t.submission.c.id == submission_id)
@@ -127,26 +127,72 @@ def _row(tx: Connection, submission_id: int) -> Row[Any]:
     return tx.execute(query).one()
 
 
+def _step_in_doubt(tx: Connection, submission_id: int) -> tuple[Row[Any], list[Row[Any]]]:
+    """The first step that has not worked, else the last; and all of them."""
+    steps = attempts.steps_of(tx, submission_id)
+    return next((step for step in steps if step.done_at is None), steps[-1]), steps
+
+
 def _known(tx: Connection, row: Row[Any]) -> Known:
-    steps = ledger.steps(tx, row.id)
-    step = next((s for s in steps if s.done_at is None), steps[-1])
+    step, steps = _step_in_doubt(tx, row.id)
+    before = prior(tx, row.replaces_id)
+    waiting = collect.waiting(tx, row.id)
     return Known(
         kind=Kind(row.kind),
         repeat=Repeat(step.repeat),
         leaves=FoundState(step.leaves),
-        may_have_arrived=ledger.attempts_that_may_have_arrived(tx, row.id),
+        drafted=any(other.position < step.position for other in steps)
+        or (before is not None and before.state is FoundState.DRAFT),
+        may_have_arrived=attempts.may_have_arrived(tx, step.id),
         resends=row.resends,
+        could_ask=True,
         said_duplicate=row.duplicate_at is not None,
         looked_since_duplicate=row.duplicate_at is not None and row.looks > 0,
+        said_there=_said_there(tx, step, waiting),
+        refusal=_refusal(tx, row, step, waiting),
     )
+
+
+def _said_there(tx: Connection, step: Row[Any], waiting: Sequence[Row[Any]]) -> str:
+    """In what words the portal said by itself that it has it: an event that waits, or an error that said so."""
+    for event in waiting:
+        if event.concerns == Concerns.STAGE or event.word == Intake.ACCEPTED:
+            return f"{event.raw!r}"
+    attempt = attempts.taken_unreceipted(tx, step.id) if step.done_at is None else None
+    return "" if attempt is None else f"that it has what attempt {attempt} sent"
+
+
+def _refusal(tx: Connection, row: Row[Any], step: Row[Any], waiting: Sequence[Row[Any]]) -> Refusal | None:
+    """What the portal said against it: an event that waits, or the attempt or event that put it into doubt."""
+    for event in waiting:
+        if event.concerns == Concerns.INTAKE and event.word == Intake.REFUSED:
+            return Refusal(_reason(event.reasons, event.raw), attempts.may_have_arrived(tx, step.id) > 1)
+    x, a, e = t.transition.c, t.attempt.c, t.event.c
+    doubted = sa.select(x.evidence).where(x.submission_id == row.id, x.after == Submission.IN_DOUBT)
+    kind, _, number = (tx.execute(doubted.order_by(x.id.desc())).scalars().first() or "").partition(":")
+    if kind == "attempt":
+        attempt = tx.execute(sa.select(t.attempt).where(a.id == int(number))).one()
+        if attempt.outcome == Rejected.__name__:
+            others = attempts.may_have_arrived(tx, step.id, besides=attempt.id)
+            return Refusal(_reason(attempt.reasons, attempt.words), others > 0)
+    if kind == "event":
+        event = tx.execute(sa.select(t.event).where(e.id == int(number))).one()
+        if event.word == Intake.REFUSED:
+            return Refusal(_reason(event.reasons, event.raw), may_be_another=True)
+    return None
+
+
+def _reason(reasons: str | None, words: str) -> Reason:
+    return next(iter(ledger.reasons_from_json(reasons)), Reason(words))
 
 
 def _candidates(tx: Connection, row: Row[Any], key: InvoiceKey, found: Sequence[Found]) -> list[Candidate]:
     """What the portal shows under our number, and whose each is; what earlier revisions left there is theirs."""
-    earlier = _left_by_earlier_revisions(tx, row)
+    holders = [_bound_elsewhere(tx, row, one) for one in found]
+    earlier = [left for holder, left in _left_by_earlier_revisions(tx, row) if holder not in holders]
     candidates = []
-    for one in found:
-        belongs = whose(one, key, bound_elsewhere=_bound_elsewhere(tx, row, one))
+    for one, holder in zip(found, holders, strict=True):
+        belongs = whose(one, key, bound_elsewhere=holder is not None)
         left = (one.total, one.state is FoundState.REFUSED)
         if belongs in {Whose.OURS_BY_CONTENT, Whose.UNCLEAR} and left in earlier:
             earlier.remove(left)
@@ -156,14 +202,13 @@ def _candidates(tx: Connection, row: Row[Any], key: InvoiceKey, found: Sequence[
     return candidates
 
 
-def _left_by_earlier_revisions(tx: Connection, row: Row[Any]) -> list[tuple[Money, bool]]:
-    """Total, and whether it was refused, of each earlier revision of this document that reached the portal."""
-    s, r, x = t.submission.c, t.revision.c, t.transition.c
-    reached = sa.exists().where(t.attempt.c.submission_id == s.id, t.attempt.c.delivered.is_distinct_from(Delivered.NO))
-    was_refused = sa.exists().where(x.submission_id == s.id, x.subject == "submission", x.after == Submission.REFUSED)
-    refused_at_once = sa.exists().where(t.attempt.c.submission_id == s.id, t.attempt.c.outcome == "Rejected")
+def _left_by_earlier_revisions(tx: Connection, row: Row[Any]) -> list[tuple[int, tuple[Money | None, bool]]]:
+    """Each earlier revision of this document that reached the portal: its total, and whether it was refused."""
+    s, r, a = t.submission.c, t.revision.c, t.attempt.c
+    reached = sa.exists().where(a.submission_id == s.id, a.delivered.is_distinct_from(Delivered.NO))
+    refused_at_once = sa.exists().where(a.submission_id == s.id, a.outcome == Rejected.__name__)
     rows = tx.execute(
-        sa.select(r.total, r.currency, was_refused.label("refused"))
+        sa.select(s.id, s.state, r.total, r.currency)
         .join(t.revision, s.revision_id == r.id)
         .where(
             s.document_id == row.document_id,
@@ -171,11 +216,14 @@ def _left_by_earlier_revisions(tx: Connection, row: Row[Any]) -> list[tuple[Mone
             sa.or_(s.sent_at.is_not(None), reached, refused_at_once),
         )
     ).all()
-    return [(Money(one.total, one.currency), bool(one.refused)) for one in rows]
+    return [
+        (one.id, (Money(one.total, one.currency), one.state == Submission.REFUSED or was_refused(tx, one.id)))
+        for one in rows
+    ]
 
 
-def _bound_elsewhere(tx: Connection, row: Row[Any], found: Found) -> bool:
-    """Whether this document at the portal is another submission's of ours."""
+def _bound_elsewhere(tx: Connection, row: Row[Any], found: Found) -> int | None:
+    """Which other submission of ours this document at the portal is."""
     s = t.submission.c
     ids = [
         column == value
@@ -183,127 +231,88 @@ def _bound_elsewhere(tx: Connection, row: Row[Any], found: Found) -> bool:
         if value is not None
     ]
     if not ids:
-        return False
+        return None
     query = sa.select(s.id).where(s.connection == row.connection, s.id != row.id, sa.or_(*ids))
-    return tx.execute(query).first() is not None
-
-
-def _late_receipt(tx: Connection, submission_id: int) -> int | None:
-    """The attempt whose yes came too late to count at once, if it was for the last step."""
-    steps = ledger.steps(tx, submission_id)
-    query = sa.select(t.attempt.c.id).where(
-        t.attempt.c.step_id == steps[-1].id, t.attempt.c.late.is_(True), t.attempt.c.delivered == Delivered.YES
-    )
     return tx.execute(query).scalars().first()
 
 
 def _look_later(ws: Workspace, row: Row[Any], error: Exception) -> Submission:
     """The portal could not be asked: the doubt stays, and the look is made again."""
     at = ws.now()
-    words = ws.archive.scrub.text(str(error) or type(error).__name__)
+    scrub = ws.archive.scrub
     wait = min(_LOOK_AGAIN * 2 ** min(row.looks, 10), _LONGEST_LOOK)
     if isinstance(error, Transient) and error.retry_after is not None:
         wait = max(wait, error.retry_after)
     with ws.db.writing() as tx:
-        tx.execute(
-            t.submission.update()
-            .where(t.submission.c.id == row.id, t.submission.c.state == Submission.IN_DOUBT)
-            .values(due_at=at + wait, looks=t.submission.c.looks + (0 if row.duplicate_at else 1))
-        )
-        ledger.note(
-            tx, "lookup", at=at, actor=ledger.HUB, why=f"the portal could not be asked: {words}", submission_id=row.id
-        )
-        tasks.stop_for(tx, error, at=at, portal=row.connection, account=row.account, words=words)
+        now = ledger.lock(tx, row.id)
+        if now.state != Submission.IN_DOUBT:
+            return Submission(now.state)
+        looks = now.looks + (0 if now.duplicate_at else 1)
+        tx.execute(t.submission.update().where(t.submission.c.id == row.id).values(due_at=at + wait, looks=looks))
+        why = f"the portal could not be asked: {scrub.text(str(error) or type(error).__name__)}"
+        ledger.note(tx, "lookup", at=at, actor=ledger.HUB, why=why, submission_id=row.id)
+        if isinstance(error, NeedsHuman) and error.scope is Scope.INVOICE:
+            asking.open_for_human(
+                tx, error, at=at, scrub=scrub, connection=now.connection, account=now.account, submission=now
+            )
+        asking.stop_for(tx, error, at=at, scrub=scrub, connection=now.connection, account=now.account)
     return Submission.IN_DOUBT
-
-
-_ACTION = (
-    "Sign in to the portal and look for {kind} {number} ({total}). If it is there, answer --sent with the portal's "
-    "number as --reference; if it is not, answer --not-there and it is sent again; if the portal refused it, answer "
-    "--refused with its words."
-)
 
 
 def _apply(
     ws: Workspace,
     row: Row[Any],
     judgement: Judgement,
-    raw: bytes,
-    attempt_id: int | None,
+    found: Sequence[Found] | None,
     *,
     settles: dt.timedelta = dt.timedelta(0),
     fence: int | None = None,
 ) -> Submission:
+    """Do what follows, unless the submission has moved on since it was read; `found` is None if nothing was asked."""
     at = ws.now()
+    raw = b"\n".join(one.raw for one in found or ())
     sha256 = ws.archive.put(raw) if raw else None
-    proof = f"attempt:{attempt_id}" if attempt_id is not None else f"lookup:{sha256 or 'nothing found'}"
-    try:
-        with ws.db.writing() as tx:
-            if sha256 is not None:
-                evidence.chain(tx, "lookup", sha256, at=at, submission_id=row.id)
-            if judgement.happening is None:
-                tx.execute(
-                    t.submission.update()
-                    .where(t.submission.c.id == row.id)
-                    .values(due_at=at + settles, looks=t.submission.c.looks + 1)
-                )
-                ledger.note(
-                    tx, "lookup", at=at, actor=ledger.HUB, why=judgement.why, submission_id=row.id, evidence=proof
-                )
-                return Submission.IN_DOUBT
-            return _move(tx, ws, row, judgement, proof, at=at, fence=row.fence if fence is None else fence)
-    except (FencedOutError, IllegalMoveError) as error:
-        _log.info("submission %s moved on meanwhile: %s", row.id, error)
-        with ws.db.reading() as tx:
-            return Submission(_row(tx, row.id).state)
-
-
-def _values(judgement: Judgement, row: Row[Any], at: dt.datetime) -> dict[str, Any]:
-    values: dict[str, Any] = {"looks": 0}
-    if judgement.found is not None and judgement.found.refs.portal_id is not None:
-        values["portal_id"] = judgement.found.refs.portal_id
-    if judgement.happening is Happening.FOUND:
-        values["sent_at"] = row.sent_at or at
-    if judgement.resend:
-        values["resends"] = row.resends + 1
-    return values
+    proof = None if found is None else f"lookup:{sha256 or 'nothing found'}"
+    with ws.db.writing() as tx:
+        now = ledger.lock(tx, row.id)
+        if (now.since, now.fence) != (row.since, row.fence if fence is None else fence):
+            _log.info("submission %s moved on meanwhile", row.id)
+            return Submission(now.state)
+        if judgement.happening is None:
+            tx.execute(
+                t.submission.update()
+                .where(t.submission.c.id == row.id)
+                .values(due_at=at + settles, looks=t.submission.c.looks + 1)
+            )
+            why = judgement.why
+            ledger.note(tx, "lookup", at=at, actor=ledger.HUB, why=why, submission_id=row.id, evidence=proof)
+        else:
+            _move(tx, ws, row, judgement.happening, judgement, proof)
+        state = collect.replay(tx, ws, row.id)
+        if sha256 is not None:
+            evidence.chain(tx, "lookup", sha256, at=at, submission_id=row.id)
+    return state
 
 
 def _move(
-    tx: Connection,
-    ws: Workspace,
-    row: Row[Any],
-    judgement: Judgement,
-    proof: str,
-    *,
-    at: dt.datetime,
-    fence: int,
-) -> Submission:
-    assert judgement.happening is not None  # noqa: S101 - for the type checker; the caller has looked
-    reason = judgement.reason
-    if judgement.happening is Happening.STUCK:
-        reason = Reason(judgement.why)
-    state = ledger.move(
-        tx,
-        row.id,
-        judgement.happening,
-        at=at,
-        why=judgement.why,
-        evidence=proof,
-        fence=fence,
-        reason=reason,
-        **_values(judgement, row, at),
-    )
-    if judgement.happening is Happening.STUCK:
-        total = ledger.key_of(tx, row.id).total
-        tasks.open_task(
-            tx,
-            tasks.TaskKind.LOOK,
-            at=at,
-            submission=ledger.lock(tx, row.id),
-            title=f"Is {row.kind} {row.number} at the portal? {judgement.why}",
-            action=_ACTION.format(kind=row.kind, number=row.number, total=total),
-        )
-    if judgement.happening is Happening.FOUND:
-        state = collect.replay(tx, ws, row.id)
-    return state
+    tx: Connection, ws: Workspace, row: Row[Any], happening: Happening, judgement: Judgement, proof: str | None
+) -> None:
+    at = ws.now()
+    scrub = ws.archive.scrub
+    why = scrub.text(judgement.why)
+    reasons = scrub.reasons([judgement.reason]) if judgement.reason else ()
+    reason = Reason(why) if happening is Happening.STUCK else next(iter(reasons), None)
+    refs = scrub.refs(judgement.found.refs) if judgement.found is not None else Refs()
+    values: dict[str, Any] = {"looks": 0}
+    if happening in {Happening.FOUND, Happening.HALFWAY, Happening.REFUSED} and refs.portal_id is not None:
+        values["portal_id"] = refs.portal_id
+    if happening is Happening.FOUND:
+        values["sent_at"] = row.sent_at or at
+    if judgement.resend:
+        values |= {"resends": row.resends + 1, "due_at": at + backoff(row.tries)}
+    ledger.move(tx, row.id, happening, at=at, why=why, evidence=proof, reason=reason, **values)
+    if happening is Happening.HALFWAY:
+        step, _ = _step_in_doubt(tx, row.id)
+        attempts.keep_receipt(tx, step.id, Receipt(refs, Intake.PENDING, b"", why), at)
+    if happening is Happening.STUCK:
+        asking.ask_to_look(tx, row.id, at=at, why=why)

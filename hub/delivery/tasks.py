@@ -1,4 +1,4 @@
-"""What only a person can do or say: tasks, and what follows from their answers."""
+"""What a person answers, and what follows from it: the task is closed and the invoice moved in one transaction."""
 
 from __future__ import annotations
 
@@ -11,23 +11,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from hub.contract.errors import NeedsHuman, Reason, Scope
+from hub.contract.errors import Reason, Scope
 from hub.contract.status import Submission
-from hub.delivery import evidence, ledger
+from hub.delivery import attempts, collect, evidence, ledger
+from hub.delivery.asking import TaskKind, ask_to_delete_draft, close_tasks
 from hub.delivery.lifecycle import Happening, IllegalMoveError
 from hub.delivery.related import WAITS
-from hub.delivery.verdict import stops
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
 
-
-class TaskKind(StrEnum):
-    """What a person is asked for."""
-
-    KEY_IN = "key_in"  # key this invoice into its portal and say what the portal answered
-    LOOK = "look"  # look whether the portal has it
-    DECIDE = "decide"  # what we know and what the portal says do not agree
-    DO = "do"  # something at the portal: a captcha, new terms
+__all__ = ["AnswerError", "Say", "Spoken", "TaskKind", "answer", "open_tasks"]
 
 
 class Say(StrEnum):
@@ -52,102 +45,6 @@ class Spoken:
 
 class AnswerError(Exception):
     """This answer does not fit this task; nothing was changed."""
-
-
-def open_task(  # noqa: PLR0913 - a task is these facts
-    tx: Connection,
-    kind: TaskKind,
-    *,
-    at: dt.datetime,
-    title: str,
-    action: str,
-    submission: Row[Any] | None = None,
-    connection: str | None = None,
-    account: str | None = None,
-    scope: Scope = Scope.INVOICE,
-    step: str = "",
-    url: str | None = None,
-    expires_at: dt.datetime | None = None,
-) -> int:
-    """Ask a person; the task's id. While the same thing is already asked, that task stands and no second is made."""
-    submission_id = submission.id if submission is not None else None
-    about = submission_id or (account if scope is Scope.ACCOUNT else connection)
-    subject = f"{scope}:{about}:{kind}:{step}"
-    standing: int | None = tx.execute(
-        sa.select(t.task.c.id).where(t.task.c.subject == subject, t.task.c.answered_at.is_(None))
-    ).scalar_one_or_none()
-    if standing is not None:
-        return standing
-    task_id: int = tx.execute(
-        t.task.insert()
-        .values(
-            kind=kind,
-            scope=scope,
-            submission_id=submission_id,
-            step=step,
-            connection=connection or (submission.connection if submission is not None else None),
-            account=account or (submission.account if submission is not None else None),
-            subject=subject,
-            title=title,
-            action=action,
-            url=url,
-            expires_at=expires_at,
-            created_at=at,
-        )
-        .returning(t.task.c.id)
-    ).scalar_one()
-    return task_id
-
-
-def open_for_human(
-    tx: Connection,
-    error: NeedsHuman,
-    *,
-    at: dt.datetime,
-    connection: str,
-    account: str | None,
-    submission: Row[Any] | None,
-    step: str = "",
-    keyed_in: bool = False,
-) -> int:
-    """The task that a connector asked for."""
-    kind = TaskKind.KEY_IN if keyed_in else TaskKind.DO
-    return open_task(
-        tx,
-        kind,
-        at=at,
-        title=str(error),
-        action=error.action,
-        submission=submission if error.scope is Scope.INVOICE else None,
-        connection=connection,
-        account=account,
-        scope=error.scope,
-        step=step,
-        url=error.url,
-        expires_at=error.expires_at,
-    )
-
-
-def stop_for(
-    tx: Connection,
-    error: Exception,
-    *,
-    at: dt.datetime,
-    portal: str,
-    account: str | None,
-    words: str,
-    task: bool = True,
-) -> None:
-    """Pause what an error stops beyond its own invoice, and ask the person whom a NeedsHuman names."""
-    scope = stops(error)
-    if scope is None:
-        return
-    if scope is Scope.ACCOUNT and account is not None:
-        ledger.pause(tx, t.account, account, at=at, actor=ledger.HUB, why=words)
-    else:
-        ledger.pause(tx, t.connection, portal, at=at, actor=ledger.HUB, why=words)
-    if task and isinstance(error, NeedsHuman):
-        open_for_human(tx, error, at=at, connection=portal, account=account, submission=None)
 
 
 def open_tasks(tx: Connection) -> list[Row[Any]]:
@@ -176,13 +73,17 @@ def answer(ws: Workspace, task_id: int, spoken: Spoken) -> Row[Any]:
     Raises AnswerError where the answer does not fit, LookupError where no such task waits.
     """
     at = ws.now()
-    words = ws.archive.scrub.text(spoken.words)
-    sheet = f"{spoken.say}\nreference: {spoken.reference or ''}\nby: {spoken.by}\n{words}\n".encode()
+    scrub = ws.archive.scrub.text
+    words, reference = scrub(spoken.words).strip(), scrub(spoken.reference or "").strip()
+    spoken = Spoken(spoken.say, spoken.by, reference or None, words)
+    sheet = f"{spoken.say}\nreference: {reference}\nby: {spoken.by}\n{words}\n".encode()
     sha256 = ws.archive.put(sheet)
+    waits = sa.select(t.task).where(t.task.c.id == task_id, t.task.c.answered_at.is_(None))
     with ws.db.writing() as tx:
-        row = tx.execute(
-            sa.select(t.task).where(t.task.c.id == task_id, t.task.c.answered_at.is_(None)).with_for_update()
-        ).one_or_none()
+        row = tx.execute(waits).one_or_none()
+        if row is not None and row.submission_id is not None:
+            ledger.lock(tx, row.submission_id)  # before the task: what a portal says locks in this order too
+        row = tx.execute(waits.with_for_update()).one_or_none()
         if row is None:
             raise LookupError(f"no task {task_id} waits for an answer; `hub tasks` lists those that do")
         _fits(row, spoken)
@@ -190,16 +91,16 @@ def answer(ws: Workspace, task_id: int, spoken: Spoken) -> Row[Any]:
             t.task.update()
             .where(t.task.c.id == task_id)
             .values(
-                answered_at=at, answered_by=spoken.by, answer=f"{spoken.say} {spoken.reference or ''} {words}".strip()
+                answered_at=at, answered_by=spoken.by, answer=" ".join(filter(None, (spoken.say, reference, words)))
             )
         )
-        evidence.chain(tx, "answer", sha256, at=at, submission_id=row.submission_id)
         if row.submission_id is not None:
-            _follow(tx, row, spoken, at=at, words=words)
-        elif row.scope in {Scope.CONNECTION, Scope.ACCOUNT}:
+            _follow(tx, ws, row, spoken, at=at)
+        else:
             table = t.connection if row.scope == Scope.CONNECTION else t.account
             key = row.connection if row.scope == Scope.CONNECTION else row.account
             ledger.resume(tx, table, key, at=at, actor=f"person:{spoken.by}", why=words or "the task was answered")
+        evidence.chain(tx, "answer", sha256, at=at, submission_id=row.submission_id)
     return row
 
 
@@ -208,20 +109,20 @@ def _fits(task: Row[Any], spoken: Spoken) -> None:
         raise AnswerError("who answers? name yourself with --by")
     if task.submission_id is None and spoken.say is not Say.DONE:
         raise AnswerError(f"task {task.id} is about {task.connection}, not about one invoice; answer it with --done")
-    if spoken.say is Say.REFUSED and not spoken.words.strip():
+    if spoken.say is Say.REFUSED and not spoken.words:
         raise AnswerError("why did the portal refuse it? give its words with --words")
-    if task.kind == TaskKind.KEY_IN and spoken.say is Say.SENT and not (spoken.reference or "").strip():
+    if task.kind == TaskKind.KEY_IN and spoken.say is Say.SENT and not spoken.reference:
         raise AnswerError("which confirmation did the portal give? enter it with --reference")
 
 
-def _follow(tx: Connection, task: Row[Any], spoken: Spoken, *, at: dt.datetime, words: str) -> None:
+def _follow(tx: Connection, ws: Workspace, task: Row[Any], spoken: Spoken, *, at: dt.datetime) -> None:
     """What a person's answer does to the invoice it was asked about."""
     submission = ledger.lock(tx, task.submission_id)
     waits = submission.state == Submission.NEEDS_HUMAN
     fact: dict[str, Any] = {
         "at": at,
         "actor": f"person:{spoken.by}",
-        "why": f"a person said: {spoken.say}" + (f" ({words})" if words else ""),
+        "why": f"a person said: {spoken.say}" + (f" ({spoken.words})" if spoken.words else ""),
         "evidence": f"task:{task.id}",
     }
     say = Say.NOT_THERE if spoken.say is Say.DONE and waits and task.kind == TaskKind.DO else spoken.say
@@ -229,24 +130,46 @@ def _follow(tx: Connection, task: Row[Any], spoken: Spoken, *, at: dt.datetime, 
         raise AnswerError("the invoice waits for this answer; say --sent, --not-there, --refused or --withdraw")
     if say is Say.DONE:
         ledger.note(tx, "task", submission_id=submission.id, **fact)
+        if submission.state == Submission.IN_DOUBT:  # the portal can be asked now
+            tx.execute(t.submission.update().where(t.submission.c.id == submission.id).values(due_at=at))
         return
-    values: dict[str, Any] = {}
-    if spoken.reference:
-        values["portal_id"] = spoken.reference.strip()
-    if say is Say.SENT:
-        values["sent_at"] = submission.sent_at or at
-    if say is Say.NOT_THERE:
-        values |= {"tries": 0, "resends": 0, "duplicate_at": None, "due_at": at}
-        if submission.first_attempt_at is None and task.kind == TaskKind.DECIDE:
-            values |= {"waived": json.dumps([WAITS]), "requirements_version": None}
     try:
-        if say is Say.SENT and submission.state == Submission.REFUSED:
-            ledger.move(tx, submission.id, Happening.STUCK, **fact)
-        reason = Reason(words) if say is Say.REFUSED else None
-        ledger.move(tx, submission.id, _HAPPENINGS[say], reason=reason, **fact, **values)
-        if say is Say.SENT and task.kind == TaskKind.KEY_IN:
-            ledger.move(tx, submission.id, Happening.ACCEPTED, **fact | {"why": "the portal gave its confirmation"})
+        _move(tx, task, submission, say, spoken, fact)
     except IllegalMoveError:
         raise AnswerError(
             f"the invoice is {submission.state} by now, so {say} says nothing of it; answer with --done"
         ) from None
+    close_tasks(
+        tx,
+        submission.id,
+        (TaskKind.KEY_IN, TaskKind.LOOK, TaskKind.DO),
+        at=at,
+        by=spoken.by,
+        answer=f"{say}, said of task {task.id}",
+    )
+    if say is Say.SENT:
+        collect.replay(tx, ws, submission.id)
+    else:
+        collect.close_waiting(tx, submission.id, f"a person said {say} since")
+    if say is Say.WITHDRAW:
+        ask_to_delete_draft(tx, submission, ledger.key_of(tx, submission.id).number, at=at)
+
+
+def _move(tx: Connection, task: Row[Any], submission: Row[Any], say: Say, spoken: Spoken, fact: dict[str, Any]) -> None:
+    """Move the invoice where the answer leads; raises IllegalMoveError where it cannot go."""
+    at = fact["at"]
+    values: dict[str, Any] = {"portal_id": spoken.reference} if spoken.reference else {}
+    if say is Say.SENT:
+        values["sent_at"] = submission.sent_at or at
+        if submission.state == Submission.REFUSED:
+            ledger.move(tx, submission.id, Happening.STUCK, **fact)
+    if say is Say.NOT_THERE:
+        values |= {"tries": 0, "resends": 0, "looks": 0, "duplicate_at": None, "due_at": at}
+        if submission.first_attempt_at is None and task.kind == TaskKind.DECIDE:
+            values |= {"waived": json.dumps([WAITS]), "requirements_version": None}
+    reason = Reason(spoken.words) if say is Say.REFUSED else None
+    ledger.move(tx, submission.id, _HAPPENINGS[say], reason=reason, **fact, **values)
+    if say is Say.NOT_THERE:
+        attempts.begin_again(tx, submission.id)
+    if say is Say.SENT and task.kind == TaskKind.KEY_IN:
+        ledger.move(tx, submission.id, Happening.ACCEPTED, **fact | {"why": "the portal gave its confirmation"})

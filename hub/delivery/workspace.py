@@ -31,6 +31,9 @@ from hub.store.database import Database
 
 _WINDOWS = {"per_second": 1.0, "per_minute": 60.0, "per_hour": 3600.0, "per_day": 86400.0}
 
+_UNKNOWN_PORTAL_SETTLES = dt.timedelta(hours=1)
+_BY_HUB_YAML = "hub.yaml says `paused: true`"
+
 
 def utc_now() -> dt.datetime:
     """The time, UTC."""
@@ -73,6 +76,12 @@ class Workspace:
             return self.portals[connection]
         except KeyError:
             raise LookupError(f"hub.yaml has no connection {connection!r} any more; add it again") from None
+
+    def settles_within(self, connection: str) -> dt.timedelta:
+        """How long this portal's search may miss a new document; a long while if hub.yaml has it no more."""
+        if connection not in self.portals:
+            return _UNKNOWN_PORTAL_SETTLES
+        return self.portal(connection).for_reading().capabilities.settles_within
 
     def account(self, key: str) -> Account:
         """The account called so; LookupError if hub.yaml has it no more."""
@@ -155,6 +164,8 @@ def _enter(ws: Workspace) -> None:
     """See that the ledger knows itself and each connection and account of hub.yaml, and which of them it pauses."""
     at = ws.now()
     with ws.db.writing() as tx:
+        if not ws.db.is_sqlite:
+            tx.execute(sa.text("LOCK TABLE instance IN SHARE ROW EXCLUSIVE MODE"))  # two may start at once
         if tx.execute(sa.select(t.instance.c.id)).first() is None:
             tx.execute(
                 t.instance.insert().values(
@@ -166,4 +177,6 @@ def _enter(ws: Workspace) -> None:
             for key, entry in configured.items():
                 tx.execute(insert(table).values(key=key).on_conflict_do_nothing())
                 if entry.paused:
-                    ledger.pause(tx, table, key, at=at, actor="hub.yaml", why="hub.yaml says `paused: true`")
+                    ledger.pause(tx, table, key, at=at, actor="hub.yaml", why=_BY_HUB_YAML)
+                elif tx.execute(sa.select(table.c.paused_why).where(table.c.key == key)).scalar_one() == _BY_HUB_YAML:
+                    ledger.resume(tx, table, key, at=at, actor="hub.yaml", why="hub.yaml no longer pauses it")

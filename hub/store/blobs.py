@@ -16,6 +16,7 @@ class Blobs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._durable: set[Path] = set()
 
     def path(self, sha256: str) -> Path:
         """Where these bytes lie; ValueError for what is no hash, so that no path can be smuggled in."""
@@ -27,7 +28,7 @@ class Blobs:
         """Store `content`; when this returns its hash, bytes and name are on disk (fsync of file and folder)."""
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
-        if path.exists():
+        if _holds(path, content):
             _sync(path.parent)  # whoever stored it may have died between the rename and this
             return sha256
         self._make_folder(path.parent)
@@ -52,9 +53,20 @@ class Blobs:
         return content
 
     def _make_folder(self, folder: Path) -> None:
-        if not folder.exists():
+        """Durable before a file in it is; a folder that stands may be one whose maker has not come so far yet."""
+        if folder not in self._durable:
             folder.mkdir(parents=True, exist_ok=True)
-            _sync(folder.parent)
+            _sync(self.folder)
+            _sync(self.folder.parent)
+            self._durable.add(folder)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether the file is there and whole; a damaged one is written anew."""
+    try:
+        return path.read_bytes() == content
+    except FileNotFoundError:
+        return False
 
 
 def _sync(folder: Path) -> None:

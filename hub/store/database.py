@@ -6,6 +6,7 @@ import contextlib
 import importlib.resources
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +16,11 @@ from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 
 BUSY_SECONDS = 30
+_MIGRATING = 0x6875_63  # PostgreSQL's advisory lock: two that start at once migrate one after the other
 
 
 class StoreError(Exception):
@@ -30,18 +33,21 @@ class Database:
     def __init__(self, url: str | URL) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = sa.create_engine(self.url, **({} if self.is_sqlite else {"pool_size": 20, "max_overflow": 60}))
+        # Parameters hold what invoices and portals say: they stay out of every message.
+        self.engine = sa.create_engine(self.url, pool_size=20, max_overflow=60, hide_parameters=True)
         # SQLite has one writer at a time. Queueing here is fair and quick; its own busy handler sleeps and polls.
         self._writer = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
         if self.is_sqlite:
             event.listen(self.engine, "connect", _set_up_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         self._writing = self.engine.execution_options(hub_write=True)
+        snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reading = self.engine.execution_options(**snapshot)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A consistent read; raises StoreError if the database cannot be had."""
-        with _explained(self.url), self.engine.connect() as connection:
+        with _explained(self.url), self._reading.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -62,6 +68,8 @@ class Database:
         if now is not None and now not in {script.revision for script in scripts.walk_revisions()}:
             raise StoreError(f"{self}: made by a newer version of the hub (revision {now}); update the hub")
         with self.writing() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -76,15 +84,30 @@ class Database:
         return f"Database({self})"
 
 
+def insert_new(tx: Connection, table: sa.Table, **values: Any) -> int | None:
+    """Insert a row; its id, or None where a unique row like it stands already (another worker's, on PostgreSQL)."""
+    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+    row_id: int | None = tx.execute(
+        insert(table).values(**values).on_conflict_do_nothing().returning(table.c.id)
+    ).scalar_one_or_none()
+    return row_id
+
+
 def _set_up_sqlite(raw: sqlite3.Connection, _record: Any) -> None:
     raw.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
-    for pragma in (
-        f"busy_timeout = {BUSY_SECONDS * 1000}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-    ):
+    for pragma in (f"busy_timeout = {BUSY_SECONDS * 1000}", "synchronous = FULL", "foreign_keys = ON"):
         raw.execute(f"PRAGMA {pragma}").close()
+    # Two that open a new file at once: SQLite's busy handler does not wait for this one.
+    ends = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > ends:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -98,6 +121,7 @@ _SQLITE_HELP = {
     "database is locked": f"another program has held the database for {BUSY_SECONDS} s; end it and try again",
     "database or disk is full": "the disk is full; free some space and run the same command again",
     "disk I/O error": "the disk reports an error; look at the system's log",
+    "database disk image is malformed": "the file is damaged; restore it from a backup",
     "file is not a database": "the file is no SQLite database; see `database` in hub.yaml",
     "attempt to write a readonly database": "the file or its folder is read-only; see its permissions",
     "unable to open database file": "the file cannot be opened; see its folder and permissions",
@@ -108,11 +132,12 @@ _SQLITE_HELP = {
 def _explained(url: URL) -> Iterator[None]:
     try:
         yield
-    except sa.exc.OperationalError as error:
-        cause = str(error.orig)
-        fix = next((fix for words, fix in _SQLITE_HELP.items() if words in cause), cause.splitlines()[0])
-        raise StoreError(f"{url.render_as_string(hide_password=True)}: {fix}") from error
+    except sa.exc.TimeoutError as error:
+        told = "every connection is in use; run fewer things at once"
+        raise StoreError(f"{url.render_as_string(hide_password=True)}: {told}") from error
     except sa.exc.DatabaseError as error:
-        if "file is not a database" not in str(error.orig):
-            raise
-        raise StoreError(f"{url.database}: {_SQLITE_HELP['file is not a database']}") from error
+        cause = str(error.orig)
+        fix = next((fix for words, fix in _SQLITE_HELP.items() if words in cause), None)
+        if fix is None and not isinstance(error, sa.exc.OperationalError):
+            raise  # not the database's state but a defect of ours, such as a broken constraint
+        raise StoreError(f"{url.render_as_string(hide_password=True)}: {fix or cause.partition(chr(10))[0]}") from error

@@ -7,76 +7,23 @@ holds. A *step* is one exact thing to send, an *attempt* one try at it. Every ch
 
 from __future__ import annotations
 
-import datetime as dt
-from decimal import Decimal
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     Date,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
     MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 
 from hub.contract.status import NOT_LIVE
-
-
-class Utc(TypeDecorator[dt.datetime]):
-    """A moment: only zoned values go in, UTC comes out."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
-        """To UTC; SQLite keeps no zone, so there the UTC clock time is stored."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone; the ledger takes zoned times only")
-        value = value.astimezone(dt.UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 - SQLAlchemy's
-        """With its zone, UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
-
-
-class Amount(TypeDecorator[Decimal]):
-    """An exact amount, kept as a whole number of ten-thousandths so that both databases add and sort it exactly."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's
-        """Refuses what has more than four decimals."""
-        if value is None:
-            return None
-        scaled = value.scaleb(4)
-        if scaled != scaled.to_integral_value():
-            raise ValueError(f"the amount {value} has more than four decimals")
-        return int(scaled)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's
-        """With two decimals, or four where they are used."""
-        if value is None:
-            return None
-        exact = Decimal(int(value)).scaleb(-4)
-        short = exact.quantize(Decimal("0.01"))
-        return short if short == exact else exact
-
+from hub.store.types import Amount, Utc
 
 metadata = MetaData(
     naming_convention={
@@ -97,6 +44,8 @@ def _to(table: str, *, nullable: bool = False, name: str | None = None) -> Colum
 
 
 _LIVE = text("state NOT IN ({})".format(", ".join(f"'{state}'" for state in sorted(NOT_LIVE))))
+
+_UNMATCHED = text("submission_id IS NULL")
 
 instance = Table(
     "instance",  # one row: whose database this is (architecture, decision 6)
@@ -169,6 +118,8 @@ revision = Table(
     Column("total", Amount, nullable=False),  # with tax, BT-112
     Column("payable", Amount, nullable=False),  # BT-115
     UniqueConstraint("document_id", "seq"),
+    Index(None, "shown_number"),
+    Index(None, "source_sha256"),
 )
 
 submission = Table(
@@ -177,7 +128,7 @@ submission = Table(
     _id(),
     _to("document"),
     _to("revision"),
-    Column("account", Text),  # frozen at the first attempt
+    Column("account", Text),  # frozen at the first attempt: from then on nothing is checked anew
     Column("connection", Text),
     # Ours: written by hub.delivery.ledger.move alone.
     Column("state", Text, nullable=False),
@@ -205,9 +156,7 @@ submission = Table(
     # What became of it.
     Column("tries", Integer, nullable=False, server_default="0"),  # since it was last made ready by a person or a check
     Column("resends", Integer, nullable=False, server_default="0"),  # after an absence was found
-    Column(
-        "looks", Integer, nullable=False, server_default="0"
-    ),  # lookups that could not be made, since the last that was
+    Column("looks", Integer, nullable=False, server_default="0"),  # that told nothing, since the last that did
     Column("duplicate_at", Utc),  # when the portal said duplicate
     Column("first_attempt_at", Utc),
     Column("last_attempt_at", Utc),
@@ -250,6 +199,7 @@ step = Table(
     Column("receipt", Text),  # JSON of contract.Receipt, once it worked
     Column("done_at", Utc),
     UniqueConstraint("submission_id", "position"),
+    Index(None, "body_sha256"),
 )
 
 attempt = Table(
@@ -273,6 +223,8 @@ attempt = Table(
     Column("reply_sha256", Text),
     Column("late", Boolean, nullable=False, server_default=text("false")),  # came after the fence had moved on
     UniqueConstraint("submission_id", "number"),
+    Index(None, "step_id"),
+    Index(None, "reply_sha256"),
 )
 
 transition = Table(
@@ -330,6 +282,8 @@ event = Table(
     Column("note", Text, nullable=False),  # what it did, or why it did nothing
     UniqueConstraint("connection", "event_id"),
     Index(None, "submission_id"),
+    Index(None, "document_sha256"),
+    Index("unmatched_events", "connection", "portal_id", sqlite_where=_UNMATCHED, postgresql_where=_UNMATCHED),
 )
 
 task = Table(
@@ -389,4 +343,6 @@ evidence = Table(
     Column("salted", Text, nullable=False),
     Column("link", Text, nullable=False),
     Index(None, "submission_id"),
+    Index(None, "sha256"),
+    Index(None, "attempt_id"),
 )

@@ -21,6 +21,7 @@ from hub.delivery.related import WAITS
 from hub.requirements.finding import Severity
 from hub.store import tables as t
 from hub.store.database import Database
+from hub.store.types import Amount
 from hub.view.filters import Filters
 from hub.view.whose_move import (
     ASKS_FOR_DATA,
@@ -198,7 +199,7 @@ def counted(filters: Filters) -> sa.Select[Any]:
     each = sa.select(*_fact_columns(), _d.kind, _r.currency, _r.total).select_from(_tables)
     rows = each.where(_is_current, *_matching(filters)).subquery()
     groups = [column for column in rows.c if column.name != "total"]
-    amount = sa.type_coerce(sa.func.sum(rows.c.total), t.Amount()).label("amount")
+    amount = sa.type_coerce(sa.func.sum(rows.c.total), Amount()).label("amount")
     return sa.select(*groups, sa.func.count().label("documents"), amount).group_by(*groups)
 
 

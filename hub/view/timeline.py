@@ -45,7 +45,7 @@ class Moment:
 
 
 DELIVERED: Mapping[Delivered | None, str] = {
-    Delivered.NO: "certainly not delivered",
+    Delivered.NO: "the portal does not have it",
     Delivered.UNKNOWN: "it may have arrived",
     Delivered.YES: "delivered",
     None: "no end was written, so it may have arrived",

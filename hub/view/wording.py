@@ -24,7 +24,7 @@ SUBMISSIONS = {
     Submission.ACCEPTED: "Taken in by the portal",
     Submission.REFUSED: "Refused by the portal",
     Submission.SUPERSEDED: "Replaced by a newer one",
-    Submission.WITHDRAWN: "Withdrawn, not sent",
+    Submission.WITHDRAWN: "Withdrawn by us",
 }
 FAILED_TO_SEND = "Failed to send, tried again"
 
@@ -112,11 +112,11 @@ _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def age(then: dt.datetime | None, now: dt.datetime) -> str:
-    """How long ago, in one unit; `never` for what has not happened."""
+    """How long ago, in one unit (`<1 min` is the least); `never` for what has not happened."""
     if then is None:
         return "never"
     seconds = (now - then).total_seconds()
-    return next((f"{int(seconds // size)} {unit}" for size, unit in _AGES if seconds >= size), "now")
+    return next((f"{int(seconds // size)} {unit}" for size, unit in _AGES if seconds >= size), "<1 min")
 
 
 def moment(at: dt.datetime) -> str:

@@ -30,7 +30,7 @@ from hub.store.blobs import Blobs
 from tests.benchmarks.result import Result
 
 INVOICES = 2_000
-ROUNDS = 3
+ROUNDS = 5
 _TODAY = dt.date(2026, 11, 20)
 _FACTS = Facts("AN01000000101-T", "America/Denver", {}, {"tax": "84-5550101"}, {"duns": "080555501"})
 
@@ -40,14 +40,16 @@ def run() -> Iterator[Result]:
     documents = [_ubl(number) for number in range(INVOICES)]
     whole = _the_whole_road()
     whole(documents[0], 0)  # compile, load, warm up
-    best = min(_timed(lambda: [whole(content, n) for n, content in enumerate(documents)]) for _ in range(ROUNDS))
-    parsed = min(_timed(lambda: [etree.fromstring(content) for content in documents]) for _ in range(ROUNDS))
+    best = min(_timed(whole, documents) for _ in range(ROUNDS))
+    parsed = min(_timed(lambda content, _: etree.fromstring(content), documents) for _ in range(ROUNDS))
     yield Result("pipeline", INVOICES / best, "invoices/s", "lxml parsing alone", parsed / best)
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _timed(work: Callable[[bytes, int], object], documents: list[bytes]) -> float:
+    """Seconds for all documents; nothing is kept from one to the next, as in the program itself."""
     start = time.perf_counter()
-    work()
+    for n, content in enumerate(documents):
+        work(content, n)
     return time.perf_counter() - start
 
 

@@ -52,10 +52,10 @@ def test_init_touches_no_workspace_that_is_there(anywhere: Command, tmp_path: Pa
     assert "# mine" == (tmp_path / "hub.yaml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["status", "tasks", "verify", "run", "check", "serve"])
+@pytest.mark.parametrize("name", ["status", "tasks", "evidence verify", "run", "check", "serve"])
 def test_without_a_workspace_the_way_to_one_is_told(anywhere: Command, tmp_path: Path, name: str) -> None:
     """Every command that needs hub.yaml names the folder where it looked and `hub init`."""
-    lost = anywhere("-w", tmp_path, name)
+    lost = anywhere("-w", tmp_path, *name.split())
     assert (1, "") == (lost.exit_code, lost.stdout)
     assert f"hub init {tmp_path}" in lost.stderr
     assert 1 == len(lost.stderr.splitlines())
@@ -244,12 +244,12 @@ def test_tasks_lists_what_waits_for_a_person(look: Command) -> None:
 
 def test_verify_names_each_document_that_is_damaged_or_gone(hub: Command, bench: Bench) -> None:
     """One byte changed and one file missing: both are told, and the status is 1."""
-    assert 0 == hub("verify").exit_code
+    assert 0 == hub("evidence", "verify").exit_code
     damaged, gone, *_ = sorted(path for path in (bench.folder / "store").rglob("*") if path.is_file())
     damaged.chmod(0o600)
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     gone.unlink()
-    told = hub("verify")
+    told = hub("evidence", "verify")
     assert 1 == told.exit_code
     assert f"{damaged} is damaged" in told.stdout
     assert f"{gone} is gone" in told.stdout
@@ -269,7 +269,7 @@ def test_nothing_an_invoice_or_a_portal_says_reaches_the_terminal_raw(bench: Ben
         os.utime(path, (1, 1))
     ran = workbench.hub("-v", "-w", bench.folder, "run", "--once")  # a process of its own: with its log
     said += [ran.out, ran.err]
-    for asked in ("status", "status --json", "tasks", "explain RA-26-2004", "explain EV-1", "verify"):
+    for asked in ("status", "status --json", "tasks", "explain RA-26-2004", "explain EV-1", "evidence verify"):
         said.append(hub(*asked.split()).output)
     for asked in ("explain \x1b[31mE", "status --customer \x9b2J", "record \x1b]0;E\x07 paid", "check \x1b[31mE"):
         said.append(hub(*asked.split()).output)

@@ -115,9 +115,9 @@ def test_the_lost_reply_was_asked_about_and_not_sent_again(shown: dict[str, dict
 
 
 def test_the_archive_is_proved(shown: dict[str, dict[str, Any]], folder: Path) -> None:
-    """`hub verify` finds every document of the demo whole."""
+    """`hub evidence verify` finds every document of the demo whole."""
     assert shown
-    proved = hub("-w", folder, "verify")
+    proved = hub("-w", folder, "evidence", "verify")
     assert (0, "") == (proved.status, proved.err)
     assert re.fullmatch(r"\d\d documents in the chain, 0 things wrong\n", proved.out)
 

@@ -74,7 +74,7 @@ def test_the_story_is_told_in_order_with_its_evidence(day: Any) -> None:
     assert [
         (What.MOVE, "Our submission: Not checked yet"),
         (What.MOVE, "Our submission: Not checked yet → Waiting to be sent"),
-        (What.ATTEMPT, "Attempt 1, submit: certainly not delivered (Transient)"),
+        (What.ATTEMPT, "Attempt 1, submit: the portal does not have it (Transient)"),
         (What.MOVE, "Our submission: Waiting to be sent → Being sent"),
         (What.MOVE, "Our submission: Being sent → Waiting to be sent"),
         (What.ATTEMPT, "Attempt 2, submit: delivered (sent)"),

@@ -1,0 +1,229 @@
+"""Steps and attempts: what exactly goes out, and how each try at it ended.
+
+Like the ledger's, these writes work inside the caller's transaction, under the lock of their submission. Doubt is
+settled per step, so what may have arrived is counted per step.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from sqlalchemy.engine import Connection, Row
+
+from hub.contract.connector import Enclosure, FoundState, Receipt, Refs, Repeat, Step
+from hub.contract.errors import Reason
+from hub.contract.status import Delivered, Intake, Submission
+from hub.delivery.ledger import FencedOutError, lock, reasons_to_json
+from hub.store import tables as t
+
+_ENCLOSURES = TypeAdapter(tuple[Enclosure, ...])
+_REFS = TypeAdapter(Refs)
+_OBJECT = TypeAdapter(dict[str, Any])
+
+
+def store_steps(tx: Connection, submission_id: int, steps: Sequence[tuple[str, Step]]) -> None:
+    """Replace the steps of a submission that was never attempted; each with the hash of its stored bytes."""
+    tx.execute(t.step.delete().where(t.step.c.submission_id == submission_id))
+    for position, (sha256, step) in enumerate(steps):
+        tx.execute(
+            t.step.insert().values(
+                submission_id=submission_id,
+                position=position,
+                name=step.name,
+                key=step.key,
+                repeat=step.repeat,
+                leaves=step.leaves,
+                media_type=step.media_type,
+                boundary=step.boundary,
+                body_sha256=sha256,
+                enclosures=_ENCLOSURES.dump_json(step.enclosures).decode(),
+            )
+        )
+
+
+def steps_of(tx: Connection, submission_id: int) -> list[Row[Any]]:
+    """The steps of a submission, in order."""
+    return list(
+        tx.execute(sa.select(t.step).where(t.step.c.submission_id == submission_id).order_by(t.step.c.position)).all()
+    )
+
+
+def step_from_row(row: Row[Any], content: bytes) -> Step:
+    """The step exactly as it was prepared."""
+    return Step(
+        name=row.name,
+        bytes=content,
+        key=row.key,
+        repeat=Repeat(row.repeat),
+        media_type=row.media_type,
+        enclosures=_ENCLOSURES.validate_json(row.enclosures),
+        boundary=row.boundary,
+        leaves=FoundState(row.leaves),
+    )
+
+
+def keep_receipt(tx: Connection, step_id: int, receipt: Receipt, at: dt.datetime) -> None:
+    """A step has worked; `receipt` is scrubbed, and its reply lies in the archive."""
+    told = {"refs": _REFS.dump_python(receipt.refs), "intake": receipt.intake, "words": receipt.words}
+    tx.execute(
+        t.step.update().where(t.step.c.id == step_id).values(receipt=_OBJECT.dump_json(told).decode(), done_at=at)
+    )
+
+
+def receipts_of(steps: Sequence[Row[Any]]) -> dict[str, Receipt]:
+    """The receipts of the steps that worked, by the step's name; their replies lie in the archive, not here."""
+    receipts = {}
+    for step in steps:
+        if step.receipt is not None:
+            told = _OBJECT.validate_json(step.receipt)
+            receipts[step.name] = Receipt(
+                _REFS.validate_python(told["refs"]), Intake(told["intake"]), b"", told["words"]
+            )
+    return receipts
+
+
+def begin_again(tx: Connection, submission_id: int) -> None:
+    """Nothing of a submission is at the portal: where every step had worked or none, all go, and no id is known."""
+    worked = [step.done_at is not None for step in steps_of(tx, submission_id)]
+    unknown = {"portal_id": None} if all(worked) or not any(worked) else {}
+    tx.execute(
+        t.submission.update().where(t.submission.c.id == submission_id).values(sent_at=None, intake_at=None, **unknown)
+    )
+    if all(worked):
+        tx.execute(t.step.update().where(t.step.c.submission_id == submission_id).values(receipt=None, done_at=None))
+
+
+def begin(
+    tx: Connection, submission: Row[Any], step: Row[Any], *, fence: int, at: dt.datetime, lease_until: dt.datetime
+) -> int:
+    """Write down that a step is about to be sent, before anything is, and renew the lease; the attempt's id.
+
+    From this commit on, an attempt without an end counts as one that may have arrived.
+    """
+    row = lock(tx, submission.id)
+    if row.fence != fence or row.state != Submission.SENDING:
+        raise FencedOutError(f"submission {submission.id} is {row.state} at fence {row.fence}, not {fence}")
+    a = t.attempt.c
+    number = tx.execute(
+        sa.select(sa.func.coalesce(sa.func.max(a.number), 0) + 1).where(a.submission_id == submission.id)
+    ).scalar_one()
+    tx.execute(
+        t.submission.update()
+        .where(t.submission.c.id == submission.id)
+        .values(
+            tries=row.tries + 1,
+            last_attempt_at=at,
+            first_attempt_at=row.first_attempt_at or at,
+            lease_until=lease_until,
+        )
+    )
+    tx.execute(
+        t.connection.update().where(t.connection.c.key == submission.connection).values(mark=t.connection.c.mark + 1)
+    )
+    attempt_id: int = tx.execute(
+        t.attempt.insert()
+        .values(
+            submission_id=submission.id,
+            step_id=step.id,
+            number=number,
+            fence=fence,
+            body_sha256=step.body_sha256,
+            rules_version=submission.rules_version,
+            mapping_version=submission.mapping_version,
+            connector_version=submission.connector_version,
+            started_at=at,
+        )
+        .returning(a.id)
+    ).scalar_one()
+    return attempt_id
+
+
+@dataclass(frozen=True)
+class End:
+    """How an attempt ended."""
+
+    at: dt.datetime
+    delivered: Delivered
+    outcome: str  # sent, or the error's kind
+    words: str  # the portal's or the error's, scrubbed
+    reasons: tuple[Reason, ...] = ()  # scrubbed
+    reply_sha256: str | None = None
+
+
+def end(tx: Connection, attempt_id: int, how: End, *, late: bool = False) -> None:
+    """Write down how an attempt ended; `late`: after another worker had taken the submission over."""
+    tx.execute(
+        t.attempt.update()
+        .where(t.attempt.c.id == attempt_id)
+        .values(
+            finished_at=how.at,
+            delivered=how.delivered,
+            outcome=how.outcome,
+            words=how.words,
+            reasons=reasons_to_json(how.reasons),
+            reply_sha256=how.reply_sha256,
+            late=late,
+        )
+    )
+
+
+_MAY_HAVE_ARRIVED = t.attempt.c.delivered.is_distinct_from(Delivered.NO)  # one that never ended counts
+
+
+def may_have_arrived(tx: Connection, step_id: int, *, besides: int | None = None) -> int:
+    """How many attempts at a step are not certainly undelivered, without the attempt `besides`."""
+    query = sa.select(sa.func.count()).where(t.attempt.c.step_id == step_id, _MAY_HAVE_ARRIVED)
+    if besides is not None:
+        query = query.where(t.attempt.c.id != besides)
+    return tx.execute(query).scalar_one()
+
+
+def most_that_may_have_arrived(tx: Connection, submission_id: int) -> int:
+    """The same for the step of a submission that has the most of them: more than one may mean two documents."""
+    per_step = (
+        sa.select(sa.func.count().label("number"))
+        .where(t.attempt.c.submission_id == submission_id, _MAY_HAVE_ARRIVED)
+        .group_by(t.attempt.c.step_id)
+        .subquery()
+    )
+    return int(tx.execute(sa.select(sa.func.coalesce(sa.func.max(per_step.c.number), 0))).scalar_one())
+
+
+def taken_unreceipted(tx: Connection, step_id: int) -> int | None:
+    """An attempt at a step of which the portal said that it has it, though the step gave no receipt."""
+    a = t.attempt.c
+    query = sa.select(a.id).where(a.step_id == step_id, a.delivered == Delivered.YES, a.outcome.not_in(_REFUSALS))
+    return tx.execute(query.order_by(a.id.desc())).scalars().first()
+
+
+_REFUSALS = ("Rejected", "Duplicate")
+
+
+def is_in_the_open(tx: Connection, submission_id: int) -> bool:
+    """Whether it may be at the portal although nobody has said so; then no other content may take its place.
+
+    It was tried, is not known to be undelivered, and neither a lookup nor a person has found it absent since.
+    """
+    a, x = t.attempt.c, t.transition.c
+    absent_at = (
+        sa.select(sa.func.max(x.at))
+        .where(
+            x.submission_id == submission_id,
+            x.after == Submission.READY,
+            sa.or_(x.evidence.startswith("lookup:"), x.evidence.startswith("task:")),
+        )
+        .scalar_subquery()
+    )
+    receipted = sa.select(t.step.c.id).where(t.step.c.done_at.is_not(None))
+    query = sa.select(a.id).where(
+        a.submission_id == submission_id,
+        _MAY_HAVE_ARRIVED,
+        a.step_id.not_in(receipted),
+        sa.or_(absent_at.is_(None), a.started_at > absent_at),
+    )
+    return tx.execute(query).first() is not None
