@@ -297,6 +297,6 @@ def demo_(folder: Path, *, once: bool, as_json_: bool, port: int) -> None:
             click.echo(json.dumps(as_json(rows), indent=1))
         else:
             _show(ws, rows)
-            click.echo(f"Look closer: hub -w {shlex.quote(str(folder))} explain RV-26-1003")
+            click.echo(f"Look closer: {shlex.quote(sys.argv[0])} -w {shlex.quote(str(folder))} explain RV-26-1003")
         if not once:
             _serve(ws, port, say)

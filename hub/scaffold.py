@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hub.durable import write_whole
 from hub.hubfile import FILE, json_schema
+from hub.requirements.mapping import mapping_schema
+from hub.requirements.rules import rules_schema
 
 _TEMPLATE = Path(__file__).parent / "templates" / FILE
 _FOLDERS = ("inbox", "rules", "mappings", "schemas")
@@ -21,12 +23,17 @@ def init(directory: Path) -> tuple[Path, ...]:
     file = directory / FILE
     if file.exists() or file.is_symlink():
         raise CannotInit(f"{file} exists already; nothing was changed. Edit it, or name another folder.")
-    schema = json.dumps(json_schema(), indent=2).encode() + b"\n"
+    schemas = {
+        Path("schemas", "hub.json"): json_schema(),
+        Path("rules", "schema.json"): rules_schema(),
+        Path("mappings", "schema.json"): mapping_schema(),
+    }
     made: list[Path] = []
     try:
         for name in _FOLDERS:
             _make_folder(directory / name, made)
-        for path, content in ((directory / "schemas" / "hub.json", schema), (file, _TEMPLATE.read_bytes())):
+        whole = {directory / path: json.dumps(schema, indent=2).encode() + b"\n" for path, schema in schemas.items()}
+        for path, content in (*whole.items(), (file, _TEMPLATE.read_bytes())):
             new = not path.exists()
             write_whole(path, content)
             made += [path] if new else []

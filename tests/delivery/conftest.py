@@ -6,13 +6,32 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from delivery_house import House
 from portal_in_memory import PORTALS, Scripted
+from sqlalchemy.engine import URL
 
 from hub.delivery import registry
 from hub.store.database import Database
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compile_once() -> Iterator[None]:
+    """Each workspace has an engine of its own; they share what SQLAlchemy has compiled, which halves the run."""
+    create, first = sa.create_engine, {}
+
+    def create_engine(url: URL, **settings: Any) -> sa.Engine:
+        engine = create(url, **settings)
+        like = first.setdefault(engine.dialect.name, engine)
+        engine.dialect, engine._compiled_cache = like.dialect, like._compiled_cache
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sa, "create_engine", create_engine)
+        yield
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from hub.contract.connector import Refs, Repeat, StatusEvent
 from hub.contract.errors import Reason
 from hub.contract.invoice import Invoice
 from hub.contract.status import Concerns
-from hub.delivery import admit, check, deliver, reconcile
+from hub.delivery import admit, check, deliver, ledger, reconcile
 from hub.delivery.workspace import Workspace, open_workspace
 from hub.sources.read import Read
 from hub.store import tables as t
@@ -134,7 +134,9 @@ def now_due(ws: Workspace) -> bool:
     for submission_id in check.due(ws):
         check.check(ws, submission_id)
         worked = True
-    for connection in ws.config.connections:
+    with ws.db.reading() as tx:
+        ready = list(tx.scalars(sa.select(t.submission.c.connection).where(ledger.may_go(ws.now())).distinct()))
+    for connection in sorted(ready):
         for submission_id in deliver.due(ws, connection):
             worked |= deliver.deliver(ws, submission_id) is not None
     for submission_id in reconcile.due(ws):

@@ -12,8 +12,6 @@ import pytest
 from delivery_house import (
     ON_BOTH,
     House,
-    Lane,
-    credit,
     event,
     invoice,
     open_tasks,
@@ -21,16 +19,14 @@ from delivery_house import (
     row,
     rows,
     state,
-    story,
     work,
 )
-from portal_in_memory import PORTALS, START, Portal, raises
+from portal_in_memory import START, Portal
 
-from hub.contract.connector import Lookup, Page, Repeat, StatusEvent
-from hub.contract.errors import AuthFailed, NeedsHuman, Reason, Rejected, Scope, Transient
+from hub.contract.connector import Lookup, Page, StatusEvent
+from hub.contract.errors import AuthFailed, NeedsHuman, Reason, Scope, Transient
 from hub.contract.status import Concerns, Delivered, Stage
-from hub.delivery import admit, check, collect, deliver, ledger, reconcile, tasks
-from hub.delivery.admit import ConflictError
+from hub.delivery import collect, ledger, tasks
 from hub.delivery.tasks import Say, Spoken
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
@@ -100,14 +96,13 @@ LIFE = [("received", 1), ("in_review", 2), ("approved", 3), ("scheduled", 4)]
 
 def test_any_order_ends_in_the_newest_stage(sqlite: House) -> None:
     """An older event whose time is known never overwrites a newer one, however late it comes."""
-    ws, _, _ = sent(sqlite)
-    for number, order in enumerate(permutations(LIFE)):
-        submission_id = receive(ws, invoice(f"B-{number}"))
-        work(ws, sqlite.clock)
-        portal_id = row(ws, submission_id).portal_id
+    ws, _ = sqlite.acme(lookup=Lookup.NONE)
+    orders = {receive(ws, invoice(f"B-{number}")): order for number, order in enumerate(permutations(LIFE))}
+    work(ws, sqlite.clock)
+    for submission_id, order in orders.items():
+        known_as = {"payload_id": row(ws, submission_id).payload_id}
         for word, minute in order:
-            told = event(f"{number}-{word}", word, at=at(99), happened_at=at(minute), portal_id=portal_id)
-            hear(ws, told)
+            hear(ws, event(f"{submission_id}-{word}", word, at=at(99), happened_at=at(minute), **known_as))
         assert ("accepted", "scheduled") == (state(ws, submission_id), stage(ws, submission_id)), order
 
 
@@ -164,285 +159,6 @@ def test_paid_can_be_reversed_and_a_rejection_after_it_is_a_persons(house: House
         hear(ws, event(f"e{number}", word, at=at(number), happened_at=at(number), portal_id="P-1"))
         assert ("accepted", word) == (state(ws, submission_id), stage(ws, submission_id))
         assert (["decide"] if word == "rejected" else []) == [task.kind for task in open_tasks(ws)]
-
-
-# Which word is about which invoice.
-
-
-def refuse(portal: Portal) -> None:
-    portal.acts.append(raises(lambda: Rejected("no", reasons=(Reason("no"),))))
-
-
-def test_a_number_alone_binds_where_one_revision_was_ever_sent(house: House) -> None:
-    """Trimmed and case-folded, and for every word, a refusal too."""
-    ws, _, submission_id = sent(house)
-    receive(ws, invoice("A-2"))
-    hear(ws, event("e1", "refused", at=at(1), concerns=INTAKE, number=" a-1 "))
-    assert "refused" == state(ws, submission_id)
-
-
-@ON_BOTH
-@pytest.mark.parametrize(
-    ("concerns", "word", "bound"),
-    [(INTAKE, "accepted", True), (STAGE, "paid", True), (INTAKE, "refused", False), (INTAKE, "duplicate", False)],
-)
-def test_a_number_alone_binds_beside_refused_revisions_unless_it_refuses(
-    house: House,
-    concerns: Concerns,
-    word: str,
-    bound: bool,  # noqa: FBT001 - a fact
-) -> None:
-    """The first was refused, the second stands: an acceptance can only mean the second, a refusal may mean either."""
-    ws, portal = house.acme()
-    refuse(portal)
-    first = receive(ws, invoice("A-1"))
-    work(ws, house.clock)
-    second = receive(ws, invoice("A-1", content="corrected"))
-    work(ws, house.clock)
-    assert ("superseded", "sent") == (state(ws, first), state(ws, second))
-    hear(ws, event("e1", word, at=at(1), concerns=concerns, number="A-1"))
-    [told] = rows(ws, t.event)
-    assert (second if bound else None) == told.submission_id
-    assert ("accepted" if bound else "sent") == state(ws, second)
-
-
-def test_a_number_alone_does_not_choose_between_two_that_stand(house: House) -> None:
-    """The accepted first and the corrected second: unmatched, shown as such, and nothing moved."""
-    ws, _, first = sent(house)
-    hear(ws, event("e1", "rejected", at=at(1), portal_id="P-1"))
-    second = receive(ws, invoice("A-1", content="corrected"))
-    work(ws, house.clock)
-    hear(ws, event("e2", "paid", at=at(2), number="A-1"))
-    told = rows(ws, t.event)[-1]
-    assert (None, True) == (told.submission_id, told.applied)
-    assert "no submission of ours is surely meant" in told.note
-    assert ("rejected", None) == (stage(ws, first), stage(ws, second))
-
-
-@pytest.mark.parametrize(
-    ("refs", "why"),
-    [
-        ({"number": "A-9"}, "a number that we do not have"),
-        ({"payload_id": "x"}, "a transmission of another's"),
-        ({"payload_id": "x", "number": "A-1"}, "a transmission of another's under our number"),
-        ({"portal_id": "P-77"}, "an unknown document"),
-        ({"number": "A-1", "customer": "C-other"}, "another customer's document of that number"),
-        ({}, "nothing at all"),
-    ],
-)
-def test_what_is_not_surely_ours_is_stored_unmatched(house: House, refs: dict[str, str], why: str) -> None:
-    """It is shown and moves nothing."""
-    ws, _, submission_id = sent(house)
-    assert 1 == hear(ws, event("e1", "paid", at=at(1), **refs))
-    assert (None, None, "sent") == (rows(ws, t.event)[0].submission_id, stage(ws, submission_id), "sent"), why
-    assert "sent" == state(ws, submission_id)
-
-
-def test_a_number_that_two_documents_bear_is_not_chosen_between(house: House) -> None:
-    """An invoice and a credit of the same number; and the same number at another connection is none of its business."""
-    house.write(Lane("acme"), Lane("other"))
-    PORTALS["acme"], PORTALS["other"] = Portal(house.clock), Portal(house.clock)
-    ws = house.open()
-    one, elsewhere = receive(ws, invoice("A-1")), receive(ws, invoice("A-1", "other"))
-    work(ws, house.clock)
-    hear(ws, event("e1", "approved", at=at(1), number="A-1"))
-    assert ("approved", None) == (stage(ws, one), stage(ws, elsewhere))
-    receive(ws, credit("A-1", "A-1"))
-    work(ws, house.clock)
-    hear(ws, event("e2", "paid", at=at(2), number="A-1"))
-    assert (None, "approved") == (rows(ws, t.event)[-1].submission_id, stage(ws, one))
-
-
-def test_the_number_that_the_portal_shows_binds_too(house: House) -> None:
-    """A resubmission under another number is known by that number, letters beyond ASCII included."""
-    ws, _ = house.acme()
-    submission_id = receive(ws, invoice("A-1", portal_number="A-1-É"))
-    work(ws, house.clock)
-    hear(ws, event("e1", "approved", at=at(1), number="A-1-É"), event("e2", "paid", at=at(2), number="A-1"))
-    assert ("approved", [submission_id, None]) == (
-        stage(ws, submission_id),
-        [told.submission_id for told in rows(ws, t.event)],
-    )
-
-
-def test_an_event_teaches_the_portals_id(house: House) -> None:
-    """What is known by our payload id once is known by the portal's id afterwards."""
-    ws, _, submission_id = sent(house)
-    with ws.db.writing() as tx:
-        tx.execute(t.submission.update().values(portal_id=None))
-    hear(ws, event("e1", "received", at=at(1), payload_id=row(ws, submission_id).payload_id, portal_id="N-5"))
-    hear(ws, event("e2", "paid", at=at(2), portal_id="N-5"))
-    assert ("N-5", "paid") == (row(ws, submission_id).portal_id, stage(ws, submission_id))
-
-
-@ON_BOTH
-def test_an_event_that_came_before_its_id_was_known_is_matched_later(house: House) -> None:
-    """The portal spoke of its own id before it had told us that: unmatched at first, and not lost."""
-    ws, portal = house.acme()
-    submission_id = receive(ws, invoice("A-1"))
-    hear(ws, event("e1", "approved", at=at(1), portal_id="P-1"), event("e2", "paid", at=at(2), portal_id="P-2"))
-    assert [None, None] == [told.submission_id for told in rows(ws, t.event)]
-    work(ws, house.clock)
-    assert ("accepted", "approved", "APPROVED") == (
-        state(ws, submission_id),
-        stage(ws, submission_id),
-        row(ws, submission_id).last_raw,
-    )
-    assert [submission_id, None] == [told.submission_id for told in rows(ws, t.event)]
-    assert 1 == len(portal.sent)
-
-
-# What waits, and what contradicts.
-
-
-def send(ws: Workspace, submission_id: int) -> None:
-    check.check(ws, submission_id)
-    deliver.deliver(ws, submission_id)
-
-
-@ON_BOTH
-def test_a_word_that_comes_while_sending_is_listened_to_afterwards(house: House) -> None:
-    """The portal is quicker than its own answer: nothing is lost, and nothing is believed before."""
-    ws, portal = house.acme()
-    submission_id = receive(ws, invoice("A-1"))
-    seen = []
-
-    def quick(portal: Portal, told: dict[str, Any]) -> object:
-        other = house.open()
-        hear(other, event("e1", "paid", at=at(1), payload_id=told["payload_id"]))
-        seen.append((state(other, submission_id), stage(other, submission_id)))
-        return portal.receipt(portal.take(told))
-
-    portal.acts.append(quick)  # type: ignore[arg-type]
-    work(ws, house.clock)
-    assert [("sending", None)] == seen
-    assert ("accepted", "paid", 1) == (state(ws, submission_id), stage(ws, submission_id), len(portal.sent))
-    assert ["accepted, stage paid"] == [told.note for told in rows(ws, t.event)]
-
-
-def test_a_word_that_comes_when_it_is_to_go_again_stops_that(house: House) -> None:
-    """Judged absent, ready once more, and now the portal speaks of it: it is there, and not sent again."""
-    ws, portal = house.acme(lookup=Lookup.NONE, repeat=Repeat.SAFE)
-    portal.acts.append(raises(lambda: Transient("dead", delivered=Delivered.UNKNOWN), arrives=True))
-    submission_id = receive(ws, invoice("A-1"))
-    send(ws, submission_id)
-    house.clock.forward(minutes=1)
-    assert "ready" == reconcile.reconcile(ws, submission_id)
-    hear(ws, event("e1", "approved", at=at(1), payload_id=row(ws, submission_id).payload_id))
-    work(ws, house.clock)
-    assert ("accepted", "approved", 1) == (state(ws, submission_id), stage(ws, submission_id), len(portal.sent))
-
-
-def test_a_duplicate_heard_when_it_is_to_go_again_is_a_persons(house: House) -> None:
-    """After a duplicate nothing is sent again."""
-    ws, portal = house.acme(lookup=Lookup.NONE, repeat=Repeat.SAFE)
-    portal.acts.append(raises(lambda: Transient("dead", delivered=Delivered.UNKNOWN), arrives=True))
-    submission_id = receive(ws, invoice("A-1"))
-    send(ws, submission_id)
-    house.clock.forward(minutes=1)
-    assert "ready" == reconcile.reconcile(ws, submission_id)
-    hear(ws, event("e1", "duplicate", at=at(1), concerns=INTAKE, payload_id=row(ws, submission_id).payload_id))
-    work(ws, house.clock)
-    assert ("needs_human", 1, ["look"]) == (
-        state(ws, submission_id),
-        len(portal.sent),
-        [task.kind for task in open_tasks(ws, submission_id)],
-    )
-
-
-@ON_BOTH
-def test_a_person_who_is_asked_is_not_overruled_but_what_was_heard_counts_then(house: House) -> None:
-    """Stuck without ever being known as sent: the words wait; --sent brings them, --not-there sets them aside."""
-    for number, (say, expected, seen) in enumerate(
-        ((Say.SENT, "accepted", "paid"), (Say.NOT_THERE, "ready", None), (Say.WITHDRAW, "withdrawn", None))
-    ):
-        ws, portal = house.acme(lookup=Lookup.NONE)
-        portal.acts.append(raises(lambda: Transient("dead", delivered=Delivered.UNKNOWN), arrives=True))
-        submission_id = receive(ws, invoice(f"A-{number}"))
-        work(ws, house.clock)
-        told = event(f"e{number}", "paid", at=at(1), payload_id=row(ws, submission_id).payload_id)
-        hear(ws, told)
-        assert ("needs_human", None) == (state(ws, submission_id), stage(ws, submission_id))
-        [task] = open_tasks(ws, submission_id)
-        tasks.answer(ws, task.id, Spoken(say, "ann"))
-        assert (expected, seen) == (state(ws, submission_id), stage(ws, submission_id))
-        assert rows(ws, t.event)[-1].applied
-        if say is Say.NOT_THERE:
-            admit.withdraw(ws, submission_id, by="ann", why="it goes by post")
-
-
-def contradicted(house: House, ended: str) -> tuple[Workspace, Portal, int]:
-    ws, portal = house.acme()
-    if ended == "refused":
-        refuse(portal)
-    submission_id = receive(ws, invoice("A-1"))
-    work(ws, house.clock)
-    if ended == "superseded":
-        hear(ws, event("e0", "rejected", at=at(0), portal_id="P-1"))
-        receive(ws, invoice("A-1", content="corrected", buyer_reference=None))
-        work(ws, house.clock)
-    if ended == "withdrawn":
-        refuse(portal)
-        submission_id = receive(ws, invoice("A-2"))
-        work(ws, house.clock)
-        admit.withdraw(ws, submission_id, by="ann", why="wrong")
-    assert ended == state(ws, submission_id)
-    return ws, portal, submission_id
-
-
-@ON_BOTH
-@pytest.mark.parametrize("ended", ["refused", "withdrawn", "superseded"])
-@pytest.mark.parametrize(("concerns", "word"), [(INTAKE, "accepted"), (STAGE, "paid")])
-def test_a_contradiction_asks_a_person_and_blocks_new_revisions(
-    house: House, ended: str, concerns: Concerns, word: str
-) -> None:
-    """Nothing is moved by it; until somebody has said what is true no correction is taken."""
-    ws, _, submission_id = contradicted(house, ended)
-    known_as = {"payload_id": row(ws, submission_id).payload_id}
-    number = rows(ws, t.document)[-1].number
-    told = event("e1", word, at=at(60), concerns=concerns, happened_at=at(10_000), **known_as)
-    hear(ws, told, told)
-    assert (ended, ["decide"]) == (state(ws, submission_id), [task.kind for task in open_tasks(ws)])
-    assert ("contradicts what is known; a person is asked") == rows(ws, t.event)[-1].note
-    with pytest.raises(ConflictError, match="must be answered first"):
-        receive(ws, invoice(number, content="another"))
-    tasks.answer(ws, open_tasks(ws)[0].id, Spoken(Say.DONE, "ann", words="the portal was wrong"))
-    receive(ws, invoice(number, content="another"))
-
-
-@pytest.mark.parametrize("ended", ["refused", "superseded"])
-def test_an_old_word_of_an_old_revision_contradicts_nothing(house: House, ended: str) -> None:
-    """It happened before the end that we know, or says what was known all along."""
-    ws, _, submission_id = contradicted(house, ended)
-    known_as = {"payload_id": row(ws, submission_id).payload_id}
-    hear(ws, event("e1", "in_review", at=at(60), happened_at=START - dt.timedelta(days=1), **known_as))
-    if ended == "superseded":
-        hear(ws, event("e2", "rejected", at=at(61), **known_as))
-    assert ([], {"moved nothing"}) == (open_tasks(ws), {told.note for told in rows(ws, t.event)[-1:]})
-
-
-def test_a_person_settles_a_contradiction(house: House) -> None:
-    """Refused here, accepted there: a person who saw it there makes it sent, and the buyer's words count again."""
-    ws, _, submission_id = contradicted(house, "refused")
-    hear(ws, event("e1", "accepted", at=at(60), concerns=INTAKE, payload_id=row(ws, submission_id).payload_id))
-    tasks.answer(ws, open_tasks(ws)[0].id, Spoken(Say.SENT, "ann", "P-5"))
-    assert ("sent", "P-5") == (state(ws, submission_id), row(ws, submission_id).portal_id)
-    hear(ws, event("e2", "paid", at=at(61), portal_id="P-5"))
-    assert ("accepted", "paid") == (state(ws, submission_id), stage(ws, submission_id))
-
-
-def test_a_late_refusal_refuses_what_was_accepted(house: House) -> None:
-    """The portal took it in and then threw it out; its words are kept."""
-    ws, _, submission_id = sent(house)
-    hear(ws, event("e1", "accepted", at=at(1), concerns=INTAKE, portal_id="P-1"))
-    why = (Reason("the order is closed", portal_code="E-9"),)
-    hear(ws, event("e2", "refused", at=at(2), concerns=INTAKE, portal_id="P-1", reasons=why))
-    one = row(ws, submission_id)
-    assert ("refused", "the order is closed", "E-9") == (one.state, one.reason_text, one.reason_portal_code)
-    assert ["draft", "ready", "sending", "sent", "accepted", "refused"] == story(ws, submission_id)
-
-
-# The poll.
 
 
 @ON_BOTH

@@ -15,8 +15,8 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A ledger, brought to this version."""
     if request.param == "sqlite":
         made = Database(f"sqlite:///{tmp_path / 'hub.db'}")
+        made.migrate()
     else:
         made = Database(request.getfixturevalue("postgresql"))
-    made.migrate()
     yield made
     made.close()

