@@ -108,6 +108,10 @@ def withdraw(ws: Workspace, submission_id: int, *, by: str, why: str) -> None:
         row = ledger.lock(tx, submission_id)
         if row.state == S.READY and attempts.is_in_the_open(tx, submission_id):
             raise ConflictError("it may be at the portal already; it is sent again or looked for first")
+        if row.state == S.NEEDS_HUMAN and attempts.may_be_there(tx, row):
+            raise ConflictError(
+                "it may be at the portal; answer its task first, then it can be withdrawn (`hub tasks`)"
+            )
         try:
             ledger.move(tx, submission_id, Happening.WITHDRAWN, at=at, why=why, actor=f"person:{by}")
         except IllegalMoveError:

@@ -204,6 +204,11 @@ def taken_unreceipted(tx: Connection, step_id: int) -> int | None:
 _REFUSALS = ("Rejected", "Duplicate")
 
 
+def may_be_there(tx: Connection, submission: Row[Any]) -> bool:
+    """Whether a submission is or may be at the portal, as far as anybody has said: then it is not ours to take back."""
+    return submission.sent_at is not None or is_in_the_open(tx, submission.id)
+
+
 def is_in_the_open(tx: Connection, submission_id: int) -> bool:
     """Whether it may be at the portal although nobody has said so; then no other content may take its place.
 

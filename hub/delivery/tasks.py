@@ -133,6 +133,11 @@ def _follow(tx: Connection, ws: Workspace, task: Row[Any], spoken: Spoken, *, at
         if submission.state == Submission.IN_DOUBT:  # the portal can be asked now
             tx.execute(t.submission.update().where(t.submission.c.id == submission.id).values(due_at=at))
         return
+    if say is Say.WITHDRAW and waits and attempts.may_be_there(tx, submission):
+        raise AnswerError(
+            "it may be at the portal, so withdrawing it here would not take it back there; look, and say --sent, "
+            "--not-there or --refused. What is not there can be withdrawn then"
+        )
     try:
         _move(tx, task, submission, say, spoken, fact)
     except IllegalMoveError:

@@ -24,7 +24,7 @@ from delivery_house import (
 from portal_in_memory import PORTALS, Portal, raises
 
 from hub.contract.connector import FoundState, Lookup, Page, Repeat
-from hub.contract.errors import Reason, Rejected, Transient
+from hub.contract.errors import NeedsHuman, Reason, Rejected, Transient
 from hub.contract.invoice import Invoice
 from hub.contract.status import Delivered, Stage
 from hub.delivery import admit, check, collect, deliver, ledger, tasks
@@ -321,7 +321,7 @@ def test_what_may_be_delivered_cannot_be_withdrawn(sqlite: House, before: str) -
 def test_withdrawing_closes_what_was_asked_of_it(sqlite: House) -> None:
     """Nobody is asked any more about what does not go."""
     ws, portal = sqlite.acme(lookup=Lookup.NONE)
-    portal.acts.append(raises(lambda: Transient("dead", delivered=Delivered.UNKNOWN)))
+    portal.acts.append(raises(lambda: NeedsHuman("a captcha", action="solve it")))
     submission_id = receive(ws, invoice("A-1"))
     work(ws, sqlite.clock)
     assert 1 == len(open_tasks(ws, submission_id))

@@ -23,7 +23,7 @@ from delivery_house import (
 from portal_in_memory import Act, Death, Portal, raises
 
 from hub.contract.connector import Lookup, Receipt, Repeat
-from hub.delivery import check, deliver, reconcile, tasks
+from hub.delivery import admit, check, deliver, reconcile, tasks
 from hub.delivery.deliver import LEASE
 from hub.delivery.tasks import Say, Spoken
 from hub.delivery.workspace import Workspace
@@ -151,7 +151,8 @@ def test_a_late_yes_to_what_was_taken_back_is_a_persons(house: House) -> None:
         other = another(house)
         house.clock.forward(hours=1)
         reconcile.reconcile(other, submission_id)
-        tasks.answer(other, open_tasks(other)[0].id, Spoken(Say.WITHDRAW, "ann"))
+        tasks.answer(other, open_tasks(other)[0].id, Spoken(Say.NOT_THERE, "ann"))
+        admit.withdraw(other, submission_id, by="ann", why="it goes by post")
 
     portal.acts.append(first(withdrawn))
     now_due(ws)

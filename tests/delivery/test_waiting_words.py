@@ -116,9 +116,7 @@ def test_a_duplicate_heard_when_it_is_to_go_again_is_a_persons(house: House) -> 
 @ON_BOTH
 def test_a_person_who_is_asked_is_not_overruled_but_what_was_heard_counts_then(house: House) -> None:
     """Stuck without ever being known as sent: the words wait; --sent brings them, --not-there sets them aside."""
-    for number, (say, expected, seen) in enumerate(
-        ((Say.SENT, "accepted", "paid"), (Say.NOT_THERE, "ready", None), (Say.WITHDRAW, "withdrawn", None))
-    ):
+    for number, (say, expected, seen) in enumerate(((Say.SENT, "accepted", "paid"), (Say.NOT_THERE, "ready", None))):
         ws, portal = house.acme(lookup=Lookup.NONE)
         portal.acts.append(raises(lambda: Transient("dead", delivered=Delivered.UNKNOWN), arrives=True))
         submission_id = receive(ws, invoice(f"A-{number}"))
@@ -132,6 +130,24 @@ def test_a_person_who_is_asked_is_not_overruled_but_what_was_heard_counts_then(h
         assert rows(ws, t.event)[-1].applied
         if say is Say.NOT_THERE:
             admit.withdraw(ws, submission_id, by="ann", why="it goes by post")
+
+
+@ON_BOTH
+def test_what_may_be_at_the_portal_is_not_withdrawn_before_somebody_looked(house: House) -> None:
+    """Withdrawn here and standing there, it could go a second time; so the question is answered first."""
+    ws, portal = house.acme(lookup=Lookup.NONE)
+    portal.acts.append(raises(lambda: Transient("dead", delivered=Delivered.UNKNOWN), arrives=True))
+    submission_id = receive(ws, invoice("A-1"))
+    work(ws, house.clock)
+    [task] = open_tasks(ws, submission_id)
+    with pytest.raises(tasks.AnswerError, match="say --sent, --not-there or --refused"):
+        tasks.answer(ws, task.id, Spoken(Say.WITHDRAW, "ann"))
+    with pytest.raises(admit.ConflictError, match="answer its task first"):
+        admit.withdraw(ws, submission_id, by="ann", why="it goes by post")
+    assert ("needs_human", [task]) == (state(ws, submission_id), open_tasks(ws, submission_id))
+    tasks.answer(ws, task.id, Spoken(Say.NOT_THERE, "ann"))
+    admit.withdraw(ws, submission_id, by="ann", why="it goes by post")
+    assert "withdrawn" == state(ws, submission_id)
 
 
 def contradicted(house: House, ended: str) -> tuple[Workspace, Portal, int]:
