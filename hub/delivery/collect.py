@@ -21,7 +21,7 @@ from hub.delivery.binding import bind
 from hub.delivery.lifecycle import Happening, hear, stage_after
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
-from hub.store.database import insert_new
+from hub.store.database import StoreError, insert_new
 
 S = Submission
 _FINAL = (Stage.PAID, Stage.CANCELLED, Stage.REJECTED)
@@ -43,8 +43,11 @@ def collect(ws: Workspace, connection: str) -> int:
         for page in connector.statuses(cursor, refs):
             new += store(ws, connection, page)
             connector = portal.for_reading()  # each page has its own deadline
+    except StoreError:
+        raise
     except Exception as error:  # noqa: BLE001 - a failed read is a fact about the connection, not about an invoice
-        _failed(ws, connection, error, at)
+        if not ws.cancel.is_set():  # what a stop cut off says nothing of the portal
+            _failed(ws, connection, error, at)
         return new
     with ws.db.writing() as tx:
         tx.execute(

@@ -17,8 +17,9 @@ from hub.contract.status import Delivered
 class Gate:
     """Lets at most `limits[seconds]` requests pass in any window of so many seconds. Threads share it."""
 
-    def __init__(self, limits: dict[float, int]) -> None:
+    def __init__(self, limits: dict[float, int], cancel: threading.Event | None = None) -> None:
         self._limits = limits
+        self._cancel = cancel or threading.Event()
         self._passed: deque[float] = deque()
         self._longest = max(limits, default=0.0)
         self._lock = threading.Lock()
@@ -33,7 +34,10 @@ class Gate:
         return wait
 
     def wait(self, verb: str, *, left: Callable[[], float]) -> None:
-        """Return when one more request may go; raises Transient (delivered: no) where `left()` seconds are too few."""
+        """Return when one more request may go.
+
+        Raises Transient (delivered: no) where `left()` seconds are too few, and as soon as a stop is called.
+        """
         while True:
             with self._lock:
                 now = time.monotonic()
@@ -46,4 +50,6 @@ class Gate:
                     f"the limit of this connection lets the next request ({verb}) go in {wait:.0f} s",
                     delivered=Delivered.NO,
                 )
+            if self._cancel.is_set():
+                raise Transient(f"not asked ({verb}): the hub is stopping", delivered=Delivered.NO)
             time.sleep(min(wait, 0.25))

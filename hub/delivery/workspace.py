@@ -147,7 +147,8 @@ def open_workspace(folder: Path, *, now: Callable[[], dt.datetime] = utc_now) ->
                     seconds: limit
                     for name, seconds in _WINDOWS.items()
                     if (limit := getattr(connection.limits, name)) is not None
-                }
+                },
+                cancel,
             ),
             evidence=archive,
             attachments=archive.blobs,

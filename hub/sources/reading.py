@@ -1,4 +1,4 @@
-"""Reading files for a look, without storing anything: what `hub read` shows."""
+"""FileReading files for a look, without storing anything: what `hub read` shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hub.sources.read import Refused, read
 
 
 @dataclass(frozen=True)
-class Reading:
+class FileReading:
     """What became of reading one file."""
 
     file: str
@@ -33,13 +33,13 @@ class Reading:
         return f"read     {self.file}: {self.kind} {self.number}, {self.total} {self.currency}"
 
 
-def read_paths(paths: Iterable[Path]) -> Iterator[Reading]:
+def read_paths(paths: Iterable[Path]) -> Iterator[FileReading]:
     """Read each file, and each file in a folder (not in folders within it)."""
     for path in paths:
         yield from _read_folder(path) if path.is_dir() else [_read_one(path)]
 
 
-def _read_folder(folder: Path) -> Iterator[Reading]:
+def _read_folder(folder: Path) -> Iterator[FileReading]:
     try:
         files = sorted(file for file in folder.iterdir() if file.is_file())
     except OSError as error:
@@ -50,18 +50,20 @@ def _read_folder(folder: Path) -> Iterator[Reading]:
     yield from map(_read_one, files)
 
 
-def _read_one(path: Path) -> Reading:
+def _read_one(path: Path) -> FileReading:
     try:
         invoice = read(path).invoice
     except Refused as refused:
         return _refused(path, str(Refused(refused.reason, refused.place)))
     except OSError as error:
         return _refused(path, f"cannot be read: {error.strerror}")
-    return Reading(_shown(path), "read", invoice.number, invoice.kind, invoice.currency, f"{invoice.total.amount:f}")
+    return FileReading(
+        _shown(path), "read", invoice.number, invoice.kind, invoice.currency, f"{invoice.total.amount:f}"
+    )
 
 
-def _refused(path: Path, reason: str) -> Reading:
-    return Reading(_shown(path), "refused", reason=reason)
+def _refused(path: Path, reason: str) -> FileReading:
+    return FileReading(_shown(path), "refused", reason=reason)
 
 
 def _shown(path: Path) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import secrets
 from pathlib import Path
+
+from hub.durable import sync_folder, write_whole
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -29,20 +29,10 @@ class Blobs:
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
         if _holds(path, content):
-            _sync(path.parent)  # whoever stored it may have died between the rename and this
-            return sha256
-        self._make_folder(path.parent)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            with part.open("xb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        _sync(path.parent)
+            sync_folder(path.parent)  # whoever stored it may have died between the rename and this
+        else:
+            self._make_folder(path.parent)
+            write_whole(path, content)
         return sha256
 
     def read(self, sha256: str) -> bytes:
@@ -56,8 +46,8 @@ class Blobs:
         """Durable before a file in it is; a folder that stands may be one whose maker has not come so far yet."""
         if folder not in self._durable:
             folder.mkdir(parents=True, exist_ok=True)
-            _sync(self.folder)
-            _sync(self.folder.parent)
+            sync_folder(self.folder)
+            sync_folder(self.folder.parent)
             self._durable.add(folder)
 
 
@@ -67,11 +57,3 @@ def _holds(path: Path, content: bytes) -> bool:
         return path.read_bytes() == content
     except FileNotFoundError:
         return False
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -30,6 +30,7 @@ from hub.delivery import collect, ledger, tasks
 from hub.delivery.tasks import Say, Spoken
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
+from hub.store.database import StoreError
 
 INTAKE, STAGE = Concerns.INTAKE, Concerns.STAGE
 
@@ -207,6 +208,20 @@ def test_a_failed_poll_moves_nothing_and_is_written_down(house: House) -> None:
     house.clock.forward(minutes=5)
     collect.collect(ws, "acme")
     assert (house.clock(), None) == (connection(ws).heard_at, connection(ws).poll_error)
+
+
+def test_a_poll_that_a_stop_cut_off_says_nothing_of_the_portal(sqlite: House) -> None:
+    """No failure is written down; a database that cannot be had is no failure of the portal either."""
+    ws, portal, _ = sent(sqlite)
+    ws.cancel.set()
+    portal.pages = [throw(Transient("the hub is stopping", delivered=Delivered.NO))]
+    assert 0 == collect.collect(ws, "acme")
+    assert None is connection(ws).poll_error
+    ws.cancel.clear()
+    portal.pages = [throw(StoreError("the disk is full"))]
+    with pytest.raises(StoreError):
+        collect.collect(ws, "acme")
+    assert None is connection(ws).poll_error
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,14 @@ def test_without_limits_nothing_waits() -> None:
     for _ in range(1000):
         gate.wait("find", left=lambda: 0.0)
     assert len(gate._passed) <= 1
+
+
+def test_a_stop_ends_the_waiting() -> None:
+    """Whoever waits for the limit goes away unsent as soon as the hub stops."""
+    cancel = threading.Event()
+    gate = Gate({60.0: 1}, cancel)
+    gate.wait("find", left=lambda: 100)
+    cancel.set()
+    with pytest.raises(Transient, match="the hub is stopping") as stopped:
+        gate.wait("find", left=lambda: 100)
+    assert Delivered.NO == stopped.value.delivered
