@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,7 @@ from hub.delivery.probe import check_connection, resume
 from hub.delivery.workspace import Workspace
 from hub.demo import demo
 from hub.engine import local
-from hub.engine.work import Progress, plainly
+from hub.engine.work import Progress
 from hub.printing import print_explanations, print_status, print_tasks
 from hub.requirements.customers import import_customers
 from hub.scaffold import init as make_workspace
@@ -45,6 +46,7 @@ from hub.view import (
 from hub.view.wording import clean, clean_lines
 
 _FEW = 10  # keys that a line can name
+_SAY_EVERY = 5.0  # seconds between two lines about long work
 
 
 @click.group(cls=Hub, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -67,12 +69,21 @@ def main(ctx: click.Context, workspace: Path, *, verbose: bool) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """A bar per piece of work in a terminal, nothing elsewhere."""
+    """A bar per piece of work in a terminal; elsewhere a plain line now and then, if it takes long."""
     if not sys.stderr.isatty():
-        yield plainly
+        yield _in_lines
         return
     console = Console(stderr=True)
     yield lambda what, items, total: track(items, what, total, console=console, transient=True) if total else items
+
+
+def _in_lines(what: str, items: Iterable[int], total: int) -> Iterator[int]:
+    said = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        if time.monotonic() - said >= _SAY_EVERY:
+            said = time.monotonic()
+            click.echo(f"{what}: {done} of {total}", err=True)
 
 
 def _names(ws: Workspace) -> Names:
