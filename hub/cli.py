@@ -17,17 +17,21 @@ from rich.console import Console
 from rich.progress import track
 
 from hub import doctor, saying
+from hub.config import load_config
 from hub.contract.errors import PortalError
 from hub.contract.invoice import Kind
 from hub.contract.status import Stage, Submission, WhoseMove
 from hub.delivery.evidence import verify as verify_chain
 from hub.delivery.probe import check_connection, resume
+from hub.delivery.registry import settings_model
 from hub.delivery.workspace import Workspace
 from hub.demo import demo
 from hub.engine import local
 from hub.engine.work import Progress
 from hub.printing import print_explanations, print_status, print_tasks
+from hub.requirements.cases import run_cases
 from hub.requirements.customers import import_customers
+from hub.requirements.extensions import load_extensions
 from hub.scaffold import init as make_workspace
 from hub.shell import Hub, by_whom, opened, set_up_output
 from hub.sources.reading import read_paths
@@ -254,6 +258,24 @@ def import_(folder: Path, file: Path) -> None:
         named = ", ".join(keys[:_FEW]) + (" …" if len(keys) > _FEW else "")
         click.echo(f"{what}: {len(keys)}" + (f" ({named})" if keys else ""))
     click.echo("A hub that is running reads the list at its next start.")
+
+
+@main.group()
+def rules() -> None:
+    """Look after what customers and portals demand."""
+
+
+@rules.command(name="test")
+@click.pass_obj
+def test_rules(folder: Path) -> None:
+    """Try the cases that stand beside the rules; exit status 1 if one does not come out as it says."""
+    config = load_config(folder, settings_model)
+    results = run_cases(config.rules_folders, load_extensions(config.mappings_folders))
+    failed = [result for result in results if not result.ok]
+    for result in failed:
+        click.echo(clean_lines(f"{result.place}: {result.name}: {result.problem}"))
+    click.echo(f"{len(results)} cases, {len(failed)} failed")
+    sys.exit(bool(failed))
 
 
 @main.group()

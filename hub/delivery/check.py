@@ -36,6 +36,15 @@ from hub.yamlsource import SourceError
 S = Submission
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """What goes out, ready to be stored."""
+
+    mapped: MappedInvoice
+    stamp: Stamp
+    steps: list[tuple[str, Step]]  # each with the hash of its stored bytes
+
+
 @dataclass
 class _Result:
     """What a check came to."""
@@ -45,9 +54,7 @@ class _Result:
     version: str = ""
     connector_version: str | None = None
     requirements: Requirements | None = None
-    stamp: Stamp | None = None
-    mapped: MappedInvoice | None = None
-    steps: list[tuple[str, Step]] = field(default_factory=list)
+    prepared: _Prepared | None = None
     depends: Dependency = field(default_factory=Dependency)
     waived: frozenset[str] = frozenset()  # the rules that a person waived for this one
 
@@ -190,9 +197,9 @@ def _examine(
     result.findings += _beyond(connector.capabilities, invoice)
     if result.blocked:
         return
-    result.mapped = MappedInvoice(invoice, fields.fields, fields.lines, others)
-    result.stamp = ledger.stamp_from_json(row.stamp) if row.stamp else _stamp(ws.now())
-    _prepare(ws, connector, before, result)
+    mapped = MappedInvoice(invoice, fields.fields, fields.lines, others)
+    stamp = ledger.stamp_from_json(row.stamp) if row.stamp else _stamp(ws.now())
+    _prepare(ws, connector, mapped, stamp, before, result)
 
 
 def _doubts(invoice: Invoice) -> Iterator[Finding]:
@@ -233,11 +240,12 @@ def _stamp(at: dt.datetime) -> Stamp:
     )
 
 
-def _prepare(ws: Workspace, connector: Connector, before: Prior | None, result: _Result) -> None:
-    assert result.mapped is not None  # noqa: S101 - for the type checker; the caller has just set both
-    assert result.stamp is not None  # noqa: S101
+def _prepare(
+    ws: Workspace, connector: Connector, mapped: MappedInvoice, stamp: Stamp, before: Prior | None, result: _Result
+) -> None:
+    """The exact steps, durable; or findings that say why there are none."""
     try:
-        steps = connector.prepare(result.mapped, result.stamp, before)
+        steps = connector.prepare(mapped, stamp, before)
     except Unpreparable as error:
         result.findings += [
             Finding("document", Severity.BLOCK, problem, fix="correct the invoice or its mapping")
@@ -255,7 +263,7 @@ def _prepare(ws: Workspace, connector: Connector, before: Prior | None, result: 
                 )
             )
             return
-        result.steps.append((ws.blobs.put(step.bytes), step))
+    result.prepared = _Prepared(mapped, stamp, [(ws.blobs.put(step.bytes), step) for step in steps])
 
 
 def _conclude(ws: Workspace, row: Row[Any], result: _Result) -> Submission:
@@ -286,9 +294,9 @@ def _conclude(ws: Workspace, row: Row[Any], result: _Result) -> Submission:
                 check_no=check_no,
             )
         )
-        if result.blocked:
+        if result.blocked or result.prepared is None:
             return _hold(tx, now, result, at)
-        return _make_ready(tx, now, result, at)
+        return _make_ready(tx, now, result.prepared, at)
 
 
 def _settle_identity(tx: Connection, row: Row[Any], where: Route) -> list[Finding]:
@@ -354,14 +362,13 @@ def _hold(tx: Connection, now: Row[Any], result: _Result, at: dt.datetime) -> Su
     return state
 
 
-def _make_ready(tx: Connection, now: Row[Any], result: _Result, at: dt.datetime) -> Submission:
-    assert result.mapped is not None  # noqa: S101 - for the type checker; nothing blocks, so both are set
-    assert result.stamp is not None  # noqa: S101
-    attempts.store_steps(tx, now.id, result.steps)
+def _make_ready(tx: Connection, now: Row[Any], prepared: _Prepared, at: dt.datetime) -> Submission:
+    mapped, stamp = prepared.mapped, prepared.stamp
+    attempts.store_steps(tx, now.id, prepared.steps)
     frozen = {
-        "stamp": ledger.stamp_to_json(result.stamp),
-        "payload_id": result.stamp.payload_id,
-        "mapped": json.dumps({"fields": dict(result.mapped.fields), "lines": [dict(x) for x in result.mapped.lines]}),
+        "stamp": ledger.stamp_to_json(stamp),
+        "payload_id": stamp.payload_id,
+        "mapped": json.dumps({"fields": dict(mapped.fields), "lines": [dict(line) for line in mapped.lines]}),
     }
     tx.execute(t.submission.update().where(t.submission.c.id == now.id).values(**frozen))
     if now.state == S.READY:

@@ -99,7 +99,7 @@ class Archive:
 
     def keep(self, name: str, content: bytes) -> None:
         """A diagnostic: logged at debug level, scrubbed, never durable, and never in the way of a call."""
-        _log.debug("%s: %s", name, self.scrub(content[:2000]).decode(errors="replace"))
+        _log.debug("%s: %s", name, self.scrub(content)[:2000].decode(errors="replace"))
 
 
 def chain(

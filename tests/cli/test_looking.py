@@ -309,3 +309,24 @@ def test_a_database_that_is_none_is_told(hub: Command, bench: Bench) -> None:
     told = hub("status")
     assert (1, "", 1) == (told.exit_code, told.stdout, len(told.stderr.splitlines()))
     assert "is no SQLite database" in told.stderr
+
+
+def test_rules_test_tries_every_case_and_names_the_one_that_fails(hub: Command, bench: Bench) -> None:
+    """The shipped packs pass; a rule of the workspace without a case that it catches is told with its place."""
+    tried = hub("rules", "test")
+    assert 0 == tried.exit_code
+    assert re.fullmatch(r"[1-9][0-9]* cases, 0 failed\n", tried.stdout)
+    own = bench.folder / "rules" / "manual" / "oakhurst.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(
+        "rules_for: {portal: manual, customer: oakhurst}\n"
+        "require:\n"
+        "  - {id: oakhurst.order, field: purchase_order_reference, required: true, message: An order is missing,\n"
+        "     fix: ask the buyer, source: a phone call, checked_on: 2026-11-01}\n",
+        encoding="utf-8",
+    )
+    tried = hub("rules", "test")
+    assert 1 == tried.exit_code
+    assert tried.stdout.startswith(f"{own}:3")
+    assert "oakhurst.order" in tried.stdout
+    assert tried.stdout.endswith(" 1 failed\n")

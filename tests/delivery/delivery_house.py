@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from portal_in_memory import PORTALS, Clock, Portal
+from portal_in_memory import PORTALS, START, Clock, Portal, raises
 
-from hub.contract.connector import Refs, Repeat, StatusEvent
-from hub.contract.errors import Reason
+from hub.contract.connector import Page, Refs, Repeat, StatusEvent
+from hub.contract.errors import Reason, Rejected
 from hub.contract.invoice import Invoice
 from hub.contract.status import Concerns
-from hub.delivery import admit, check, deliver, ledger, reconcile
+from hub.delivery import admit, check, collect, deliver, ledger, reconcile
 from hub.delivery.workspace import Workspace, open_workspace
 from hub.sources.read import Read
 from hub.store import tables as t
 
+INTAKE, STAGE = Concerns.INTAKE, Concerns.STAGE
 ON_BOTH = pytest.mark.parametrize("house", ["sqlite", "postgresql_house"], indirect=True)
 _RULES = """\
 rules_for: {portal: scripted}
@@ -204,3 +205,28 @@ def event(
     return StatusEvent(
         event_id, Refs(**refs), concerns, word, raw or word.upper(), at, happened_at, reasons, f"<{event_id}/>".encode()
     )
+
+
+def at(minutes: float) -> dt.datetime:
+    return START + dt.timedelta(minutes=minutes)
+
+
+def sent(house: House, *, number: str = "A-1", **settings: Any) -> tuple[Workspace, Portal, int]:
+    ws, portal = house.acme(**settings)
+    submission_id = receive(ws, invoice(number))
+    work(ws, house.clock)
+    assert "sent" == state(ws, submission_id)
+    return ws, portal, submission_id
+
+
+def hear(ws: Workspace, *events: StatusEvent, cursor: str | None = None) -> int:
+    return collect.store(ws, "acme", Page(events, cursor))
+
+
+def stage(ws: Workspace, submission_id: int) -> str | None:
+    found: str | None = row(ws, submission_id).stage
+    return found
+
+
+def refuse(portal: Portal) -> None:
+    portal.acts.append(raises(lambda: Rejected("no", reasons=(Reason("no"),))))

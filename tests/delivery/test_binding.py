@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Any
-
 import pytest
 from delivery_house import (
+    INTAKE,
     ON_BOTH,
+    STAGE,
     House,
     Lane,
+    at,
     credit,
     event,
+    hear,
     invoice,
     receive,
+    refuse,
     row,
     rows,
+    sent,
+    stage,
     state,
     work,
 )
-from portal_in_memory import PORTALS, START, Portal, raises
+from portal_in_memory import PORTALS, Portal
 
-from hub.contract.connector import Page, StatusEvent
-from hub.contract.errors import Reason, Rejected
 from hub.contract.status import Concerns
-from hub.delivery import collect
-from hub.delivery.workspace import Workspace
 from hub.store import tables as t
-
-INTAKE, STAGE = Concerns.INTAKE, Concerns.STAGE
-
-
-def at(minutes: float) -> dt.datetime:
-    return START + dt.timedelta(minutes=minutes)
-
-
-def sent(house: House, *, number: str = "A-1", **settings: Any) -> tuple[Workspace, Portal, int]:
-    ws, portal = house.acme(**settings)
-    submission_id = receive(ws, invoice(number))
-    work(ws, house.clock)
-    assert "sent" == state(ws, submission_id)
-    return ws, portal, submission_id
-
-
-def hear(ws: Workspace, *events: StatusEvent, cursor: str | None = None) -> int:
-    return collect.store(ws, "acme", Page(events, cursor))
-
-
-def stage(ws: Workspace, submission_id: int) -> str | None:
-    found: str | None = row(ws, submission_id).stage
-    return found
-
-
-def refuse(portal: Portal) -> None:
-    portal.acts.append(raises(lambda: Rejected("no", reasons=(Reason("no"),))))
 
 
 def test_a_number_alone_binds_where_one_revision_was_ever_sent(house: House) -> None:

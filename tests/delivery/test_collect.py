@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
@@ -10,20 +9,24 @@ from typing import Any
 
 import pytest
 from delivery_house import (
+    INTAKE,
     ON_BOTH,
     House,
+    at,
     event,
+    hear,
     invoice,
     open_tasks,
     receive,
     row,
     rows,
+    sent,
+    stage,
     state,
     work,
 )
-from portal_in_memory import START, Portal
 
-from hub.contract.connector import Lookup, Page, StatusEvent
+from hub.contract.connector import Lookup, Page
 from hub.contract.errors import AuthFailed, NeedsHuman, Reason, Scope, Transient
 from hub.contract.status import Concerns, Delivered, Stage
 from hub.delivery import collect, ledger, tasks
@@ -31,29 +34,6 @@ from hub.delivery.tasks import Say, Spoken
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
 from hub.store.database import StoreError
-
-INTAKE, STAGE = Concerns.INTAKE, Concerns.STAGE
-
-
-def at(minutes: float) -> dt.datetime:
-    return START + dt.timedelta(minutes=minutes)
-
-
-def sent(house: House, *, number: str = "A-1", **settings: Any) -> tuple[Workspace, Portal, int]:
-    ws, portal = house.acme(**settings)
-    submission_id = receive(ws, invoice(number))
-    work(ws, house.clock)
-    assert "sent" == state(ws, submission_id)
-    return ws, portal, submission_id
-
-
-def hear(ws: Workspace, *events: StatusEvent, cursor: str | None = None) -> int:
-    return collect.store(ws, "acme", Page(events, cursor))
-
-
-def stage(ws: Workspace, submission_id: int) -> str | None:
-    found: str | None = row(ws, submission_id).stage
-    return found
 
 
 def cursor(ws: Workspace) -> str | None:

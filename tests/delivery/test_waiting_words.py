@@ -7,55 +7,35 @@ from typing import Any
 
 import pytest
 from delivery_house import (
+    INTAKE,
     ON_BOTH,
+    STAGE,
     House,
+    at,
     event,
+    hear,
     invoice,
     open_tasks,
     receive,
+    refuse,
     row,
     rows,
+    sent,
+    stage,
     state,
     story,
     work,
 )
 from portal_in_memory import START, Portal, raises
 
-from hub.contract.connector import Lookup, Page, Repeat, StatusEvent
-from hub.contract.errors import Reason, Rejected, Transient
+from hub.contract.connector import Lookup, Repeat
+from hub.contract.errors import Reason, Transient
 from hub.contract.status import Concerns, Delivered
-from hub.delivery import admit, check, collect, deliver, reconcile, tasks
+from hub.delivery import admit, check, deliver, reconcile, tasks
 from hub.delivery.admit import ConflictError
 from hub.delivery.tasks import Say, Spoken
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
-
-INTAKE, STAGE = Concerns.INTAKE, Concerns.STAGE
-
-
-def at(minutes: float) -> dt.datetime:
-    return START + dt.timedelta(minutes=minutes)
-
-
-def sent(house: House, *, number: str = "A-1", **settings: Any) -> tuple[Workspace, Portal, int]:
-    ws, portal = house.acme(**settings)
-    submission_id = receive(ws, invoice(number))
-    work(ws, house.clock)
-    assert "sent" == state(ws, submission_id)
-    return ws, portal, submission_id
-
-
-def hear(ws: Workspace, *events: StatusEvent, cursor: str | None = None) -> int:
-    return collect.store(ws, "acme", Page(events, cursor))
-
-
-def stage(ws: Workspace, submission_id: int) -> str | None:
-    found: str | None = row(ws, submission_id).stage
-    return found
-
-
-def refuse(portal: Portal) -> None:
-    portal.acts.append(raises(lambda: Rejected("no", reasons=(Reason("no"),))))
 
 
 def send(ws: Workspace, submission_id: int) -> None:
