@@ -52,7 +52,7 @@ class PostgreSql:
     def ledger(self) -> str:
         """The URL of the database whose ledger is emptied by each call; its ids begin at 1 again."""
         first = [f"ALTER SEQUENCE {table.name}_id_seq RESTART" for table in metadata.tables.values() if _counts(table)]
-        with self._ledger.writing() as tx:
+        with self._ledger.writing("test") as tx:
             tx.exec_driver_sql("SET LOCAL lock_timeout = '5s'")  # who holds a table here was not closed by his test
             for table in reversed(metadata.sorted_tables):
                 tx.execute(table.delete())

@@ -63,7 +63,7 @@ def receive(ws: Workspace, read: Read, name: str, content: bytes, *, by: str = l
         ws.blobs.put(blob)
     source_sha256 = ws.blobs.put(content)
     canonical = json.dumps(invoice.canonical(), sort_keys=True, ensure_ascii=False)
-    with ws.db.writing() as tx:
+    with ws.db.writing("admit.receive") as tx:
         document = _document(tx, ws, invoice)
         last = _last(tx, document.id)
         content_sha256 = hashlib.sha256(canonical.encode()).hexdigest()
@@ -87,7 +87,7 @@ def _fits_the_ledger(invoice: Invoice) -> None:
 
 def send_again(ws: Workspace, submission_id: int, *, by: str, why: str) -> Received:
     """A person wants a refused or withdrawn invoice to go once more as it is: a new revision of the same content."""
-    with ws.db.writing() as tx:
+    with ws.db.writing("admit.send-again") as tx:
         document = _locked(tx, t.document.c.id == _document_of(submission_id))
         newest = _last(tx, document.id)
         if newest is None or newest.id != submission_id or newest.state not in {S.REFUSED, S.WITHDRAWN}:
@@ -104,7 +104,7 @@ def send_again(ws: Workspace, submission_id: int, *, by: str, why: str) -> Recei
 def withdraw(ws: Workspace, submission_id: int, *, by: str, why: str) -> None:
     """Take back what was not delivered; ConflictError where it is too late for that."""
     at = ws.now()
-    with ws.db.writing() as tx:
+    with ws.db.writing("admit.withdraw") as tx:
         row = ledger.lock(tx, submission_id)
         if row.state == S.READY and attempts.is_in_the_open(tx, submission_id):
             raise ConflictError("it may be at the portal already; it is sent again or looked for first")

@@ -98,10 +98,18 @@ def begin_again(tx: Connection, submission_id: int) -> None:
         tx.execute(t.step.update().where(t.step.c.submission_id == submission_id).values(receipt=None, done_at=None))
 
 
+@dataclass(frozen=True)
+class Begun:
+    """An attempt whose row is written, and the high-water mark of its connection that goes with it."""
+
+    attempt_id: int
+    mark: int
+
+
 def begin(
     tx: Connection, submission: Row[Any], step: Row[Any], *, fence: int, at: dt.datetime, lease_until: dt.datetime
-) -> int:
-    """Write down that a step is about to be sent, before anything is, and renew the lease; the attempt's id.
+) -> Begun:
+    """Write down that a step is about to be sent, before anything is, and renew the lease.
 
     From this commit on, an attempt without an end counts as one that may have arrived.
     """
@@ -122,9 +130,12 @@ def begin(
             lease_until=lease_until,
         )
     )
-    tx.execute(
-        t.connection.update().where(t.connection.c.key == submission.connection).values(mark=t.connection.c.mark + 1)
-    )
+    mark: int = tx.execute(
+        t.connection.update()
+        .where(t.connection.c.key == submission.connection)
+        .values(mark=t.connection.c.mark + 1)
+        .returning(t.connection.c.mark)
+    ).scalar_one()
     attempt_id: int = tx.execute(
         t.attempt.insert()
         .values(
@@ -140,7 +151,7 @@ def begin(
         )
         .returning(a.id)
     ).scalar_one()
-    return attempt_id
+    return Begun(attempt_id, mark)
 
 
 @dataclass(frozen=True)

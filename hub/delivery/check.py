@@ -270,7 +270,7 @@ def _conclude(ws: Workspace, row: Row[Any], result: _Result) -> Submission:
     """Write down what the check came to, unless the submission has moved on meanwhile."""
     at = ws.now()
     account: Account | None = ws.config.accounts.get(result.route.account) if result.route else None
-    with ws.db.writing() as tx:
+    with ws.db.writing("check.conclude") as tx:
         # The document before its submission, as whoever brings another revision does.
         tx.execute(sa.select(t.document.c.id).where(t.document.c.id == row.document_id).with_for_update())
         now = ledger.lock(tx, row.id)

@@ -49,7 +49,7 @@ def collect(ws: Workspace, connection: str) -> int:
         if not ws.cancel.is_set():  # what a stop cut off says nothing of the portal
             _failed(ws, connection, error, at)
         return new
-    with ws.db.writing() as tx:
+    with ws.db.writing("collect.heard") as tx:
         tx.execute(
             t.connection.update()
             .where(t.connection.c.key == connection)
@@ -60,7 +60,7 @@ def collect(ws: Workspace, connection: str) -> int:
 
 def _failed(ws: Workspace, connection: str, error: Exception, at: dt.datetime) -> None:
     words = ws.archive.scrub.text(str(error) or type(error).__name__)
-    with ws.db.writing() as tx:
+    with ws.db.writing("collect.failed") as tx:
         tx.execute(t.connection.update().where(t.connection.c.key == connection).values(polled_at=at, poll_error=words))
         ledger.note(tx, f"connection:{connection}", at=at, actor=ledger.HUB, why=f"status poll failed: {words}")
         asking.stop_for(tx, error, at=at, scrub=ws.archive.scrub, connection=connection, account=None)
@@ -84,7 +84,7 @@ def store(ws: Workspace, connection: str, page: Page) -> int:
     """Store a page and its cursor in one transaction, and apply what is new; how many events were."""
     documents = {event.event_id: ws.archive.put(event.document) for event in page.events if event.document}
     new: list[tuple[StatusEvent, int | None]] = []
-    with ws.db.writing() as tx:
+    with ws.db.writing("collect.page") as tx:
         for event in page.events:
             told = _scrubbed(ws, event)
             bound = bind(tx, connection, told)
@@ -100,7 +100,7 @@ def store(ws: Workspace, connection: str, page: Page) -> int:
 def say(ws: Workspace, submission_id: int, event: StatusEvent, *, by: str) -> bool:
     """A person says what became of one invoice; False if exactly this was said before."""
     document = ws.archive.put(event.document) if event.document else None
-    with ws.db.writing() as tx:
+    with ws.db.writing("collect.said") as tx:
         row = ledger.lock(tx, submission_id)
         told = _scrubbed(ws, event)
         new = _store_one(tx, ws, row.connection or "", told, submission_id, document, actor=f"person:{by}")
@@ -357,7 +357,7 @@ def overdue(ws: Workspace) -> list[int]:
 def _make_overdue(ws: Workspace, submission_id: int, unheard: sa.ColumnElement[bool], within: dt.timedelta) -> bool:
     why = f"the portal has not said within {within} whether it takes it"
     at = ws.now()
-    with ws.db.writing() as tx:
+    with ws.db.writing("collect.overdue") as tx:
         ledger.lock(tx, submission_id)
         if tx.execute(sa.select(t.submission.c.id).where(t.submission.c.id == submission_id, unheard)).first() is None:
             return False  # it was heard of meanwhile

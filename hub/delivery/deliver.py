@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from hub import durable
 from hub.contract.connector import Connector, Lookup, Receipt, Repeat
 from hub.contract.errors import NeedsHuman, PortalError, Reason, Rejected, Scope, Transient
 from hub.contract.status import Delivered, Intake, Submission
@@ -52,7 +53,7 @@ def due(ws: Workspace, connection: str, *, limit: int = 1000) -> list[int]:
 def deliver(ws: Workspace, submission_id: int) -> Submission | None:
     """Bring one ready submission to its portal; the state it came to, or None if it was not to be had now."""
     at = ws.now()
-    with ws.db.writing() as tx:
+    with ws.db.writing("deliver.claim") as tx:
         fence = ledger.claim(tx, submission_id, owner=ws.owner, until=at + LEASE, at=at)
         if fence is None:
             return None
@@ -77,7 +78,7 @@ def _drop(ws: Workspace, row: Row[Any], fence: int, error: Exception) -> None:
     words = ws.archive.scrub.text(str(error) or type(error).__name__)
     a = t.attempt.c
     under_way = sa.select(a.id).where(a.submission_id == row.id, a.fence == fence, a.finished_at.is_(None))
-    with ws.db.writing() as tx:
+    with ws.db.writing("deliver.drop") as tx:
         now = ledger.lock(tx, row.id)
         if now.fence != fence or now.state != Submission.SENDING:
             return
@@ -145,7 +146,7 @@ class _Run:
         tries = int(self.row.tries) + 1
         fact: dict[str, Any] = {"at": at, "fence": self.fence, "reason": Reason(words), "tries": tries}
         why = f"could not ask the portal first: {words}"
-        with self.ws.db.writing() as tx:
+        with self.ws.db.writing("deliver.give-back") as tx:
             if isinstance(error, NeedsHuman) and error.scope is Scope.INVOICE:
                 ledger.move(tx, self.row.id, Happening.STUCK, why=why, **fact)
                 self.ask(tx, error, at=at)
@@ -162,23 +163,27 @@ class _Run:
             self.cannot_read(error)
             return False
         at = self.ws.now()
-        with self.ws.db.writing() as tx:
-            attempt_id = attempts.begin(tx, self.row, step, fence=self.fence, at=at, lease_until=at + LEASE)
+        with self.ws.db.writing("deliver.begin") as tx:
+            begun = attempts.begin(tx, self.row, step, fence=self.fence, at=at, lease_until=at + LEASE)
+            attempt_id = begun.attempt_id
             done = attempts.receipts_of(attempts.steps_of(tx, self.row.id))
             evidence.chain(tx, "sent", step.body_sha256, at=at, submission_id=self.row.id, attempt_id=attempt_id)
+        self.ws.marks.raise_to(self.portal.key, begun.mark)
         connector = self.connector()
         try:
             receipt = connector.submit(attempts.step_from_row(step, content), done)
         except Exception as error:  # noqa: BLE001 - whatever it is, the ledger must know how this attempt ended
+            durable.landed("portal.answered")
             self.fail(connector, step, attempt_id, error)
             return False
+        durable.landed("portal.answered")
         return self.succeed(step, attempt_id, receipt, last=last)
 
     def cannot_read(self, error: OSError | ValueError) -> None:
         """The stored bytes are gone or damaged: nothing else may go in their place."""
         at = self.ws.now()
         why = f"what would be sent cannot be read: {error}"
-        with self.ws.db.writing() as tx:
+        with self.ws.db.writing("deliver.unreadable") as tx:
             ledger.move(tx, self.row.id, Happening.STUCK, at=at, why=why, fence=self.fence, reason=Reason(why))
             asking.open_task(
                 tx,
@@ -196,7 +201,7 @@ class _Run:
         receipt = Receipt(scrub.refs(receipt.refs), receipt.intake, b"", scrub.text(receipt.words))
         end = attempts.End(at, Delivered.YES, "sent", receipt.words, reply_sha256=reply)
         try:
-            with self.ws.db.writing() as tx:
+            with self.ws.db.writing("deliver.succeed") as tx:
                 self.under_fence(tx)
                 attempts.end(tx, attempt_id, end)
                 attempts.keep_receipt(tx, step.id, receipt, at)
@@ -247,7 +252,7 @@ class _Run:
             reply,
         )
         try:
-            with self.ws.db.writing() as tx:
+            with self.ws.db.writing("deliver.fail") as tx:
                 now = self.under_fence(tx)
                 earlier = attempts.may_have_arrived(tx, step.id, besides=attempt_id) > 0
                 verdict = after_error(error, tries=now.tries, earlier_may_have_arrived=earlier, settles_within=settles)
@@ -313,7 +318,7 @@ class _Run:
     ) -> None:
         """The lease ran out before the answer came: it is evidence, and a yes to the last step settles the doubt."""
         at = self.ws.now()
-        with self.ws.db.writing() as tx:
+        with self.ws.db.writing("deliver.late") as tx:
             now = ledger.lock(tx, self.row.id)
             attempts.end(tx, attempt_id, end, late=True)
             if receipt is not None:

@@ -147,8 +147,10 @@ _ORIGINAL_IS_DELIVERED = sa.or_(  # a credit goes only while its invoice is, or 
     ),
     t.submission.c.waived.is_not(None),
 )
+_DISARMED = sa.exists().where(t.instance.c.armed.is_(False))
 _MAY_GO = sa.and_(
     t.submission.c.state == Submission.READY,
+    sa.not_(_DISARMED),
     t.submission.c.requirements_version.is_not(None),  # not since a waiver asked for another check
     _ORIGINAL_IS_DELIVERED,
     *(
@@ -197,10 +199,14 @@ def claim(tx: Connection, submission_id: int, *, owner: str, until: dt.datetime,
 
 
 def still_mine(tx: Connection, submission_id: int, fence: int, at: dt.datetime) -> bool:
-    """Whether lease and fence still hold; asked right before the wire."""
+    """Whether lease and fence still hold, and the workspace is armed; asked right before the wire."""
     s = t.submission.c
     query = sa.select(s.id).where(
-        s.id == submission_id, s.state == Submission.SENDING, s.fence == fence, s.lease_until > at
+        s.id == submission_id,
+        s.state == Submission.SENDING,
+        s.fence == fence,
+        s.lease_until > at,
+        sa.not_(_DISARMED),
     )
     return tx.execute(query).first() is not None
 

@@ -26,7 +26,7 @@ def resume(ws: Workspace, connection: str, *, by: str) -> tuple[str, ...]:
     parts = [(t.connection, connection, config.connections[connection].paused)]
     parts += [(t.account, key, each.paused) for key, each in config.accounts.items() if each.connection == connection]
     at, actor = ws.now(), f"person:{by}"
-    with ws.db.writing() as tx:
+    with ws.db.writing("probe.resume") as tx:
         return tuple(
             f"{table.name} {key}"
             for table, key, by_file in parts

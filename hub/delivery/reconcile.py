@@ -65,7 +65,7 @@ def recover(ws: Workspace, *, alone: bool) -> int:
 
 def _recover_one(ws: Workspace, submission_id: int, lost: sa.ColumnElement[bool]) -> bool:
     at = ws.now()
-    with ws.db.writing() as tx:
+    with ws.db.writing("reconcile.recover") as tx:
         ledger.lock(tx, submission_id)
         row = tx.execute(sa.select(t.submission).where(t.submission.c.id == submission_id, lost)).one_or_none()
         if row is None:
@@ -243,7 +243,7 @@ def _look_later(ws: Workspace, row: Row[Any], error: Exception) -> Submission:
     wait = min(_LOOK_AGAIN * 2 ** min(row.looks, 10), _LONGEST_LOOK)
     if isinstance(error, Transient) and error.retry_after is not None:
         wait = max(wait, error.retry_after)
-    with ws.db.writing() as tx:
+    with ws.db.writing("reconcile.look-later") as tx:
         now = ledger.lock(tx, row.id)
         if now.state != Submission.IN_DOUBT:
             return Submission(now.state)
@@ -273,7 +273,7 @@ def _apply(
     raw = b"\n".join(one.raw for one in found or ())
     sha256 = ws.archive.put(raw) if raw else None
     proof = None if found is None else f"lookup:{sha256 or 'nothing found'}"
-    with ws.db.writing() as tx:
+    with ws.db.writing("reconcile.apply") as tx:
         now = ledger.lock(tx, row.id)
         if (now.since, now.fence) != (row.since, row.fence if fence is None else fence):
             _log.info("submission %s moved on meanwhile", row.id)

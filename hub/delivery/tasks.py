@@ -79,7 +79,7 @@ def answer(ws: Workspace, task_id: int, spoken: Spoken) -> Row[Any]:
     sheet = f"{spoken.say}\nreference: {reference}\nby: {spoken.by}\n{words}\n".encode()
     sha256 = ws.archive.put(sheet)
     waits = sa.select(t.task).where(t.task.c.id == task_id, t.task.c.answered_at.is_(None))
-    with ws.db.writing() as tx:
+    with ws.db.writing("tasks.answer") as tx:
         row = tx.execute(waits).one_or_none()
         if row is not None and row.submission_id is not None:
             ledger.lock(tx, row.submission_id)  # before the task: what a portal says locks in this order too

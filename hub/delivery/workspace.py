@@ -19,6 +19,7 @@ from hub.config import Account, Config, load_config
 from hub.delivery import ledger, registry
 from hub.delivery.evidence import Archive, Scrubber
 from hub.delivery.gate import Gate
+from hub.delivery.marks import Marks
 from hub.delivery.registry import Portal
 from hub.requirements.customers import Directory
 from hub.requirements.extensions import load_extensions
@@ -59,6 +60,7 @@ class Workspace:
     archive: Archive
     directory: Directory
     portals: dict[str, Portal]
+    marks: Marks
     now: Callable[[], dt.datetime] = utc_now
     cancel: threading.Event = field(default_factory=threading.Event)
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}")
@@ -156,15 +158,21 @@ def open_workspace(folder: Path, *, now: Callable[[], dt.datetime] = utc_now) ->
         )
         for key, connection in config.connections.items()
     }
-    workspace = Workspace(config, db, archive, Directory(config), portals, now, cancel)
+    workspace = Workspace(config, db, archive, Directory(config), portals, Marks(_marks_file(config)), now, cancel)
     _enter(workspace)
     return workspace
+
+
+def _marks_file(config: Config) -> Path:
+    folder = config.workspace / ".marks"
+    folder.mkdir(exist_ok=True)
+    return folder / "marks"
 
 
 def _enter(ws: Workspace) -> None:
     """See that the ledger knows itself and each connection and account of hub.yaml, and which of them it pauses."""
     at = ws.now()
-    with ws.db.writing() as tx:
+    with ws.db.writing("workspace.enter") as tx:
         if not ws.db.is_sqlite:
             tx.execute(sa.text("LOCK TABLE instance IN SHARE ROW EXCLUSIVE MODE"))  # two may start at once
         if tx.execute(sa.select(t.instance.c.id)).first() is None:

@@ -65,7 +65,7 @@ def _write_down(ws: Workspace, source: str, name: str, content: bytes, **became:
     """Keep what became of a file, unless that is what was kept of it last: a crash may have come before it moved."""
     sha256 = ws.blobs.put(content)
     i = t.intake.c
-    with ws.db.writing() as tx:
+    with ws.db.writing("work.taken-in") as tx:
         last = tx.execute(
             sa.select(i.outcome, i.reason)
             .where(i.sha256 == sha256, i.source == source, i.name == name)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from hub import durable
 from hub.durable import sync_folder, write_whole
 from hub.sources import json, pdf
 
@@ -160,7 +161,9 @@ def _settle(folder: Folder, path: Path, before: os.stat_result, handled: Handled
             if home == folder.refused:  # before the file, so that none ever stands there without its reason
                 note = _note_of(target)
                 write_whole(note, f"{handled.reason.rstrip()}\n".encode(errors="backslashreplace"))
+                durable.landed("folder.note")
             path.rename(target)
+            durable.landed("folder.moved")
             if not _unchanged(target.lstat(), before):  # another took its place in the last moment: back with it
                 target.rename(_free(path, folder.inbox))
                 _forget(note)
@@ -168,7 +171,9 @@ def _settle(folder: Folder, path: Path, before: os.stat_result, handled: Handled
             if home == folder.done:
                 _forget(_stale_note(folder.refused / _fitting(path)))
         sync_folder(home)
+        durable.landed("folder.there")
         sync_folder(path.parent)
+        durable.landed("folder.gone")
     except FileNotFoundError:  # somebody took it away; what it held is safe, or was not wanted
         _forget(note)
     except OSError as error:

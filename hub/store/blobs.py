@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from hub import durable
 from hub.durable import sync_folder, write_whole
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -33,6 +34,7 @@ class Blobs:
         else:
             self._make_folder(path.parent)
             write_whole(path, content)
+        durable.landed("store.blob")
         return sha256
 
     def read(self, sha256: str) -> bytes:

@@ -19,6 +19,8 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 
+from hub import durable
+
 BUSY_SECONDS = 30
 _MIGRATING = 0x6875_63  # PostgreSQL's advisory lock: two that start at once migrate one after the other
 
@@ -51,10 +53,11 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that is durable when this returns, and never happened if it raises."""
+    def writing(self, what: str) -> Iterator[Connection]:
+        """A transaction that is durable when this returns, and never happened if it raises; `what` is its own name."""
         with _explained(self.url), self._writer, self._writing.begin() as connection:
             yield connection
+        durable.landed(what)
 
     def migrate(self) -> None:
         """Bring the tables to this version's; raises StoreError for a database of a newer version."""
@@ -67,7 +70,7 @@ class Database:
             return
         if now is not None and now not in {script.revision for script in scripts.walk_revisions()}:
             raise StoreError(f"{self}: made by a newer version of the hub (revision {now}); update the hub")
-        with self.writing() as connection:
+        with self.writing("store.migrate") as connection:
             if not self.is_sqlite:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
             config.attributes["connection"] = connection

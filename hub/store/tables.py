@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -70,6 +71,9 @@ connection = Table(
     Column("heard_at", Utc),  # the last poll that ended well: statuses are as of then
     Column("poll_error", Text),
     Column("mark", BigInteger, nullable=False, server_default="0"),  # attempts ever begun
+    Column("failures", Integer, nullable=False, server_default="0"),  # in a row; see delivery/breaker.py
+    Column("retry_at", Utc),  # until then nothing is sent, for too much has failed
+    Column("failing_why", Text),
 )
 
 account = Table(
@@ -78,6 +82,10 @@ account = Table(
     Column("key", Text, primary_key=True),
     Column("paused_at", Utc),
     Column("paused_why", Text),
+    Column("heard_at", Utc),  # the last poll that covered it and ended well: its statuses are as of then
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("retry_at", Utc),
+    Column("failing_why", Text),
 )
 
 document = Table(
@@ -173,6 +181,7 @@ submission = Table(
     Column("last_raw", Text),  # the portal's last word, whatever it concerned
     Column("intake_at", Utc),  # the last intake word
     Column("heard_at", Utc),  # the last event of this submission was observed then
+    Column("looked_at", Utc),  # when the portal was last asked what it has under this number
     UniqueConstraint("revision_id"),
     Index("one_live_submission", "document_id", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
     Index(None, "connection", "state", "due_at"),
@@ -284,6 +293,22 @@ event = Table(
     Index(None, "submission_id"),
     Index(None, "document_sha256"),
     Index("unmatched_events", "connection", "portal_id", sqlite_where=_UNMATCHED, postgresql_where=_UNMATCHED),
+)
+
+gate = Table(
+    "gate",  # how many requests a connection has ever made; on SQLite in a file of its own
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False, server_default="0"),
+    Column("wanted_until", Double, nullable=False, server_default="0"),  # so long may a submit be waiting
+)
+
+gate_pass = Table(
+    "gate_pass",  # when each of the latest requests went, in seconds since 1970 by the database's clock
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("at", Double, nullable=False),
 )
 
 task = Table(

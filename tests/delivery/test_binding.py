@@ -124,7 +124,7 @@ def test_the_number_that_the_portal_shows_binds_too(house: House) -> None:
 def test_an_event_teaches_the_portals_id(house: House) -> None:
     """What is known by our payload id once is known by the portal's id afterwards."""
     ws, _, submission_id = sent(house)
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         tx.execute(t.submission.update().values(portal_id=None))
     hear(ws, event("e1", "received", at=at(1), payload_id=row(ws, submission_id).payload_id, portal_id="N-5"))
     hear(ws, event("e2", "paid", at=at(2), portal_id="N-5"))

@@ -119,7 +119,7 @@ def test_a_stop_is_heard_right_before_the_wire(sqlite: House) -> None:
 
 def pause(table: str) -> Callable[[Workspace], None]:
     def do(ws: Workspace) -> None:
-        with ws.db.writing() as tx:
+        with ws.db.writing("test") as tx:
             ledger.pause(tx, t.metadata.tables[table], "acme", at=ws.now(), actor="person:ann", why="holidays")
 
     return do
@@ -136,7 +136,7 @@ def test_what_is_paused_is_not_claimed_and_resumes(house: House, table: str) -> 
     pause(table)(ws)
     assert ([], None) == (deliver.due(ws, "acme"), deliver.deliver(ws, submission_id))
     assert ledger.is_paused(ws.db, t.metadata.tables[table], "acme")
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         resumed = [
             ledger.resume(tx, t.metadata.tables[table], "acme", at=ws.now(), actor="person:ann", why="back")
             for _ in range(2)
@@ -190,7 +190,7 @@ def test_an_error_stops_as_much_as_it_says(house: House, error: Exception, pause
         tasks.answer(ws, task.id, Spoken(Say.DONE, "ann", words="signed"))
     else:
         assert [] == open_tasks(ws)
-        with ws.db.writing() as tx:
+        with ws.db.writing("test") as tx:
             ledger.resume(tx, t.metadata.tables[paused], "acme", at=ws.now(), actor="person:ann", why="mended")
     work(ws, house.clock)
     assert ("sent", "sent", 2) == (state(ws, one), state(ws, two), len(portal.docs))
@@ -313,7 +313,7 @@ def test_the_most_urgent_goes_first(sqlite: House) -> None:
     ids = [receive(ws, invoice(f"A-{number}")) for number in range(3)]
     for submission_id in ids:
         check.check(ws, submission_id)
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         for submission_id, day in ((ids[1], 9), (ids[2], 2)):
             send_by = dt.date(2031, 4, day)
             tx.execute(t.submission.update().where(t.submission.c.id == submission_id).values(send_by=send_by))

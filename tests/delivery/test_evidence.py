@@ -64,7 +64,7 @@ def test_a_changed_row_is_found(house: House) -> None:
         before = getattr(rows(ws, t.evidence, t.evidence.c.id == 6)[0], column)
         assert before != value
         for put in (value, before):
-            with ws.db.writing() as tx:
+            with ws.db.writing("test") as tx:
                 tx.execute(t.evidence.update().where(t.evidence.c.id == 6).values({column: put}))
             count, told = wrong(ws)
             found = any("evidence 6" in one or "evidence 7" in one for one in told)
@@ -75,7 +75,7 @@ def test_a_changed_row_is_found(house: House) -> None:
 def test_a_removed_row_is_found(house: House, removed: int) -> None:
     """The one after it no longer follows."""
     ws = some_evidence(house)
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         tx.execute(t.evidence.delete().where(t.evidence.c.id == removed))
     count, told = wrong(ws)
     assert (9, True) == (count, any(f"evidence {removed + 1}: does not follow" in one for one in told))
@@ -84,7 +84,7 @@ def test_a_removed_row_is_found(house: House, removed: int) -> None:
 def test_swapped_rows_are_found(house: House) -> None:
     """The order in which things happened is part of what is proved."""
     ws = some_evidence(house)
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         for before, after in ((4, 99), (5, 4), (99, 5)):
             tx.execute(t.evidence.update().where(t.evidence.c.id == before).values(id=after))
     assert wrong(ws)[1]
@@ -94,7 +94,7 @@ def test_swapped_rows_are_found(house: House) -> None:
 def test_a_chain_that_was_cut_off_is_found_by_the_attempts(house: House) -> None:
     """Its end leaves no trace in it, but what was sent is known from elsewhere."""
     ws = some_evidence(house)
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         tx.execute(t.evidence.delete().where(t.evidence.c.id >= 8))
     assert (7, ("attempt 3: the chain has nothing of what it sent; a row was removed",)) == wrong(ws)
 
@@ -115,7 +115,7 @@ def test_what_was_erased_leaves_a_chain_that_verifies(house: House) -> None:
     ws = some_evidence(house)
     one = rows(ws, t.evidence)[0]
     ws.blobs.path(one.sha256).unlink()
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         tx.execute(t.evidence.update().where(t.evidence.c.id == one.id).values(sha256=None, salt=None))
     assert (10, ()) == wrong(ws)
 
@@ -128,7 +128,7 @@ def test_concurrent_appends_keep_one_chain(house: House) -> None:
     sha256 = ws.blobs.put(b"a document")
 
     def append(number: int) -> None:
-        with workers[number % 2].db.writing() as tx:
+        with workers[number % 2].db.writing("test") as tx:
             evidence.chain(tx, "source", sha256, at=house.clock())
 
     with ThreadPoolExecutor(6) as pool:

@@ -214,7 +214,7 @@ def test_a_row_that_this_process_left_in_sending_is_recovered_when_its_lease_ran
     check.check(ws, submission_id)
 
     def disk_full() -> None:
-        def writing() -> object:
+        def writing(_what: str) -> object:
             raise StoreError("the disk is full")
 
         ws.db.writing = writing  # type: ignore[method-assign, assignment]

@@ -96,7 +96,7 @@ def through(house: House, ws: Workspace) -> Workspace:
 
 def resume_all(ws: Workspace, at: Callable[[], object]) -> None:
     """An admin mends what was paused."""
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         for table, keys in ((t.connection, ws.config.connections), (t.account, ws.config.accounts)):
             for key in keys:
                 ledger.resume(tx, table, key, at=at(), actor="person:ann", why="mended")  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ def ws(sqlite: House) -> Workspace:
 def asked(ws: Workspace, before: str, kind: TaskKind, number: str) -> tuple[int, int]:
     """An invoice in a state, and a question about it."""
     submission_id = receive(ws, invoice(number))
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         for happening in PATHS[before]:
             ledger.move(tx, submission_id, Happening(happening), at=ws.now(), why="a test")
         task = asking.open_task(
@@ -143,7 +143,7 @@ def test_the_same_thing_is_asked_once(house: House) -> None:
     submission_id, first = asked(ws, "needs_human", TaskKind.LOOK, "A-1")
 
     def ask(kind: TaskKind, step: str = "") -> int:
-        with ws.db.writing() as tx:
+        with ws.db.writing("test") as tx:
             submission = ledger.lock(tx, submission_id)
             return asking.open_task(tx, kind, at=ws.now(), title="?", action="?", submission=submission, step=step)
 
@@ -152,7 +152,7 @@ def test_the_same_thing_is_asked_once(house: House) -> None:
     error = NeedsHuman("terms", action="sign", scope=Scope.ACCOUNT)
 
     def stop(_: int) -> None:
-        with ws.db.writing() as tx:
+        with ws.db.writing("test") as tx:
             asking.stop_for(tx, error, at=ws.now(), scrub=ws.archive.scrub, connection="acme", account="acme")
 
     with ThreadPoolExecutor(4) as pool:
@@ -163,7 +163,7 @@ def test_the_same_thing_is_asked_once(house: House) -> None:
 def test_a_question_about_a_connection_is_answered_with_done_alone(ws: Workspace) -> None:
     """There is no invoice that could be sent or not there."""
     error = NeedsHuman("terms", action="sign", scope=Scope.CONNECTION)
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         asking.stop_for(tx, error, at=ws.now(), scrub=ws.archive.scrub, connection="acme", account="acme")
     [task] = open_tasks(ws)
     for say in set(Say) - {Say.DONE}:
@@ -177,7 +177,7 @@ def test_a_question_about_a_connection_is_answered_with_done_alone(ws: Workspace
 def test_an_answer_closes_what_else_was_asked_of_the_same_doubt(ws: Workspace) -> None:
     """But not what was asked about something else: a contradiction stays asked."""
     submission_id, look = asked(ws, "needs_human", TaskKind.LOOK, "A-1")
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         submission = ledger.lock(tx, submission_id)
         for kind in (TaskKind.DO, TaskKind.KEY_IN, TaskKind.DECIDE):
             asking.open_task(tx, kind, at=ws.now(), title="?", action="?", submission=submission)
@@ -215,7 +215,7 @@ def test_what_a_person_keys_in_is_accepted_with_its_confirmation(house: House) -
 def test_an_answer_that_sends_it_again_starts_afresh(ws: Workspace) -> None:
     """Tries, resends and the duplicate are counted anew: the person has looked."""
     submission_id, task = asked(ws, "needs_human", TaskKind.LOOK, "A-1")
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         counts = {"tries": 9, "resends": 3, "looks": 2, "duplicate_at": ws.now(), "sent_at": ws.now()}
         tx.execute(t.submission.update().values(**counts))
     tasks.answer(ws, task, Spoken(Say.NOT_THERE, "ann"))

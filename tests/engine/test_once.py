@@ -307,11 +307,11 @@ def test_a_paused_connection_is_not_worked(opened: Open, tmp_path: Path) -> None
     """Neither submits nor looks nor polls; resumed, everything goes."""
     ws = opened(north=", statuses: true")
     drop(tmp_path, *cascadia("A"))
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         ledger.pause(tx, t.connection, "north", at=ws.now(), actor="person:maria", why="maintenance")
     assert {"A": READY} == once(ws)
     assert [] == SCRIPTS["north"].asked
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         ledger.resume(tx, t.connection, "north", at=ws.now(), actor="person:maria", why="over")
     assert {"A": ACCEPTED} == once(ws)
     assert {"submit", "statuses"} == set(SCRIPTS["north"].asked)
@@ -321,7 +321,7 @@ def test_a_paused_account_is_not_worked_and_ends_the_pass(opened: Open, tmp_path
     """Its invoices are due and cannot be had: the pass neither sends them nor asks for them for ever."""
     ws = opened(oakhurst="north")
     drop(tmp_path, *cascadia("A"), *oakhurst("B"))
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         ledger.pause(tx, t.account, "cascadia-us", at=ws.now(), actor="person:maria", why="not yet")
     assert {"A": READY, "B": ACCEPTED} == once(ws)
 
@@ -378,7 +378,7 @@ def test_what_a_dead_worker_left_is_taken_up_at_the_start(opened: Open, tmp_path
     list(work.scan(ws, "inbox", quiet=0))
     work.check_all(ws)
     at = ws.now()
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         ids = [row.id for row in tx.execute(sa.select(t.submission).order_by(t.submission.c.id))]
         for one in ids:
             ledger.claim(tx, one, owner="dead:1", until=at + dt.timedelta(hours=1), at=at)
@@ -390,7 +390,7 @@ def test_what_a_dead_worker_left_is_taken_up_at_the_start(opened: Open, tmp_path
         died.set()
         raise SystemExit  # as far as the ledger knows, the process ended in the middle of this call
 
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         tx.execute(t.submission.update().where(t.submission.c.id == ids[1]).values(state=READY, lease_owner=None))
     SCRIPTS["north"].submit = die
     with pytest.raises(SystemExit):
@@ -409,7 +409,7 @@ def test_what_is_in_doubt_at_a_connection_that_is_gone_stays_in_doubt(
     drop(tmp_path, *cascadia("A"))
     SCRIPTS["north"].submit = lambda _step: 1 / 0  # type: ignore[return-value]
     local.once(ws, quiet=0)
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         tx.execute(t.submission.update().values(connection="gone", state=Submission.IN_DOUBT, due_at=ws.now()))
     caplog.clear()
     assert {"A": Submission.IN_DOUBT} == once(ws)

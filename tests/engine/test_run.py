@@ -307,7 +307,7 @@ def test_recovering_is_part_of_every_start(opened: Open, tmp_path: Path) -> None
     drop(tmp_path, *cascadia("A"))
     list(work.scan(ws, "inbox", quiet=0))
     work.check_all(ws)
-    with ws.db.writing() as tx:
+    with ws.db.writing("test") as tx:
         until_then = ws.now() + dt.timedelta(hours=1)
         tx.execute(t.submission.update().values(state=SENDING, lease_owner="dead:1", lease_until=until_then))
     with running(ws):

@@ -51,11 +51,11 @@ def test_a_write_that_raises_never_happened(db: Database) -> None:
     """Whatever was written before the exception is gone; what was committed stays."""
 
     def write_and_die() -> None:
-        with db.writing() as tx:
+        with db.writing("test") as tx:
             put(tx, "gone")
             raise KeyboardInterrupt
 
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         put(tx, "kept")
     with pytest.raises(KeyboardInterrupt):
         write_and_die()
@@ -64,12 +64,12 @@ def test_a_write_that_raises_never_happened(db: Database) -> None:
 
 def test_a_read_sees_one_moment(db: Database) -> None:
     """What others commit while it reads is not in it."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         put(tx, "a")
     count = sa.select(sa.func.count()).select_from(t.connection)
     with db.reading() as tx:
         first = tx.execute(count).scalar_one()
-        with db.writing() as other:
+        with db.writing("test") as other:
             put(other, "b")
         assert (1, 1) == (first, tx.execute(count).scalar_one())
     assert ["a", "b"] == keys(db)
@@ -88,14 +88,14 @@ def test_a_read_writes_nothing(db: Database) -> None:
 
 def test_writers_queue_and_none_fails(db: Database) -> None:
     """Reads that turn into writes, from threads and through two engines: no deadlock, no lost update."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         put(tx, "a")
     engines = [db, Database(db.url)]
     mark = t.connection.c.mark
 
     def add(number: int) -> None:
         for _ in range(10):
-            with engines[number % 2].writing() as tx:
+            with engines[number % 2].writing("test") as tx:
                 now = tx.execute(sa.select(mark).with_for_update()).scalar_one()
                 tx.execute(t.connection.update().values(mark=now + 1))
 
@@ -110,9 +110,9 @@ def test_a_write_takes_the_lock_at_once(sqlite: Database, monkeypatch: pytest.Mo
     """Another process that wants to write waits before it has read anything that it would rely on."""
     monkeypatch.setattr(database, "BUSY_SECONDS", 0)
     other = Database(sqlite.url)
-    with sqlite.writing(), pytest.raises(StoreError), other.writing():
+    with sqlite.writing("test"), pytest.raises(StoreError), other.writing("test"):
         raise AssertionError("two writers at once")
-    with sqlite.writing():
+    with sqlite.writing("test"):
         assert [] == keys(other)  # readers never wait
     other.close()
 
@@ -123,7 +123,10 @@ def test_a_locked_database_is_told_in_words(sqlite: Database, monkeypatch: pytes
     holder = sqlite3.connect(str(sqlite.url.database), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     other = Database(sqlite.url)
-    with pytest.raises(StoreError, match=r"hub\.db: another program has held the database .*; end it"), other.writing():
+    with (
+        pytest.raises(StoreError, match=r"hub\.db: another program has held the database .*; end it"),
+        other.writing("test"),
+    ):
         raise AssertionError("it was locked")
     holder.close()
     other.close()
@@ -136,7 +139,7 @@ def test_a_full_disk_is_told_in_words_and_nothing_is_written(sqlite: Database) -
         tx.exec_driver_sql(f"PRAGMA max_page_count = {limit}")
 
     def fill() -> None:
-        with sqlite.writing() as tx:
+        with sqlite.writing("test") as tx:
             put(tx, "before")
             pages(tx, 1)
             for number in range(500):
@@ -144,7 +147,7 @@ def test_a_full_disk_is_told_in_words_and_nothing_is_written(sqlite: Database) -
 
     with pytest.raises(StoreError, match="the disk is full; free some space"):
         fill()
-    with sqlite.writing() as tx:
+    with sqlite.writing("test") as tx:
         pages(tx, 1_000_000)
         put(tx, "after")
     assert ["after"] == keys(sqlite)
@@ -155,7 +158,7 @@ def test_a_readonly_file_is_told_in_words(sqlite: Database) -> None:
     sqlite.close()
     readonly = Database(f"sqlite:///file:{sqlite.url.database}?mode=ro&uri=true")
     assert [] == keys(readonly)
-    with pytest.raises(StoreError, match="read-only; see its permissions"), readonly.writing() as tx:
+    with pytest.raises(StoreError, match="read-only; see its permissions"), readonly.writing("test") as tx:
         put(tx, "x")
     readonly.close()
 
@@ -178,7 +181,7 @@ def test_what_is_no_database_is_told_in_words(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_told_in_words(sqlite: Database) -> None:
     """Overwritten in the middle: it says that, and what to do."""
-    with sqlite.writing() as tx:
+    with sqlite.writing("test") as tx:
         for number in range(200):
             put(tx, f"{number:0500}")
     sqlite.close()
@@ -209,9 +212,9 @@ def test_passwords_are_never_shown() -> None:
 
 def test_a_failed_statement_does_not_tell_its_values(db: Database) -> None:
     """They hold what invoices and portals say."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         put(tx, CANARY)
-    with pytest.raises(sa.exc.IntegrityError) as caught, db.writing() as tx:
+    with pytest.raises(sa.exc.IntegrityError) as caught, db.writing("test") as tx:
         put(tx, CANARY)
     assert CANARY not in str(caught.value).replace(f"Key (key)=({CANARY})", "")
 
@@ -223,7 +226,7 @@ from hub.store import tables as t
 db = Database(sys.argv[1])
 number = 0
 while True:
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         tx.execute(t.connection.insert().values(key=f"{number:06}"))
     print(number, flush=True)
     number += 1

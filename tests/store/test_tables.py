@@ -20,7 +20,7 @@ NOW = dt.datetime(2031, 3, 14, 9, 30, tzinfo=dt.UTC)
 
 def amounts(db: Database, *values: Decimal) -> list[Decimal]:
     """The amounts as they come back, sorted and summed by the database."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         tx.execute(t.revision.delete())
         tx.execute(t.document.delete())
         document = a_document(tx)
@@ -89,7 +89,7 @@ def test_moments_come_back_in_utc_to_the_microsecond(db: Database) -> None:
         dt.datetime(1969, 12, 31, 23, 59, tzinfo=delhi),
         NOW,
     ]
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         for number, moment in enumerate(moments):
             tx.execute(t.connection.insert().values(key=str(number), polled_at=moment))
     with db.reading() as tx:
@@ -104,7 +104,7 @@ def test_moments_come_back_in_utc_to_the_microsecond(db: Database) -> None:
 def test_a_moment_without_a_zone_is_refused(db: Database) -> None:
     """Nobody guesses which clock it was read from."""
     naive = NOW.replace(tzinfo=None)
-    with pytest.raises(sa.exc.StatementError, match="no time zone"), db.writing() as tx:
+    with pytest.raises(sa.exc.StatementError, match="no time zone"), db.writing("test") as tx:
         tx.execute(t.connection.insert().values(key="x", polled_at=naive))
     with pytest.raises(sa.exc.StatementError, match="no time zone"), db.reading() as tx:
         tx.execute(sa.select(t.connection).where(t.connection.c.polled_at > naive))
@@ -119,38 +119,38 @@ def test_a_document_has_one_live_submission(db: Database, state: Submission) -> 
         values = {"document_id": document, "revision_id": revision, "state": state, "since": NOW}
         tx.execute(t.submission.insert().values(**values))
 
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         document = a_document(tx)
         insert(tx, document, 1, state)
     if state in NOT_LIVE:
-        with db.writing() as tx:
+        with db.writing("test") as tx:
             insert(tx, document, 2, "draft")
         return
-    with pytest.raises(sa.exc.IntegrityError), db.writing() as tx:
+    with pytest.raises(sa.exc.IntegrityError), db.writing("test") as tx:
         insert(tx, document, 2, "draft")
 
 
 def test_a_question_is_open_once(db: Database) -> None:
     """The same subject can be asked again when it was answered, and not before."""
     facts = {"kind": "look", "scope": "invoice", "subject": "s", "title": "t", "action": "a", "created_at": NOW}
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         first = insert_new(tx, t.task, **facts)
         assert (True, None) == (first is not None, insert_new(tx, t.task, **facts))
         tx.execute(t.task.update().values(answered_at=NOW))
         assert first != insert_new(tx, t.task, **facts)
-    with pytest.raises(sa.exc.IntegrityError), db.writing() as tx:
+    with pytest.raises(sa.exc.IntegrityError), db.writing("test") as tx:
         tx.execute(t.task.insert().values(**facts))
 
 
 def test_an_identity_exists_once(db: Database) -> None:
     """Entity, customer, kind and number key together."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         a_document(tx)
-    with pytest.raises(sa.exc.IntegrityError), db.writing() as tx:
+    with pytest.raises(sa.exc.IntegrityError), db.writing("test") as tx:
         a_document(tx)
 
 
 def test_no_row_names_one_that_does_not_exist(db: Database) -> None:
     """Foreign keys hold on both."""
-    with pytest.raises(sa.exc.IntegrityError), db.writing() as tx:
+    with pytest.raises(sa.exc.IntegrityError), db.writing("test") as tx:
         a_revision(tx, 99, 1)

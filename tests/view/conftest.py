@@ -33,7 +33,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     """Read-only: every kind of trouble, in one ledger."""
     folder = tmp_path_factory.mktemp("day")
     ledger, blobs = new_ledger(folder), Blobs(folder / "store")
-    with ledger.writing() as tx:
+    with ledger.writing("test") as tx:
         ids = working_day(Rows(tx), blobs)
     yield Day(ledger, blobs, ids)
     ledger.close()

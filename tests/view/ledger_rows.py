@@ -240,6 +240,6 @@ def many(db: Database, count: int) -> None:
         }
         for n in range(1, count + 1)
     ]
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         for table, values in ((t.document, documents), (t.revision, revisions), (t.submission, submissions)):
             tx.execute(table.insert(), values)

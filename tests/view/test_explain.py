@@ -32,7 +32,7 @@ def test_a_document_is_found_by_what_people_call_it(day: Any, number: str) -> No
 
 def test_the_portals_names_find_it_too(db: Database, tmp_path: Path) -> None:
     """The number that the portal shows, and the portal's own reference; each document once."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         one = rows.invoice(S.SUPERSEDED, "INV-1", revision={"shown_number": "INV-1-R"}, portal_id="AN-9")
         rows.submission(one, S.READY, revision={"shown_number": "INV-1-R"}, portal_id="AN-9")
@@ -95,7 +95,7 @@ def test_findings_stand_before_the_move_they_led_to(day: Any) -> None:
 
 def test_being_read_comes_before_all_else(db: Database, tmp_path: Path) -> None:
     """Even where a clock gave everything the same moment."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         document_id = rows.invoice(S.HELD)
         rows.finding(rows.of(document_id), "no order", found_at=ago(hours=1))
@@ -117,7 +117,7 @@ def test_findings_say_where_their_rule_stands(day: Any) -> None:
 
 def test_tasks_and_answers_are_part_of_the_story(db: Database, tmp_path: Path) -> None:
     """What a person was asked and what they said, with their name."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         document_id = rows.invoice(S.SENT)
         rows.task(rows.of(document_id), "look", answered_at=ago(hours=1), answered_by="Mira", answer="sent AN-1")
@@ -147,7 +147,7 @@ def test_what_became_of_a_document(
     db: Database, tmp_path: Path, delivered: list[str | None], sent_at: dt.datetime | None, *, done: bool, fate: str
 ) -> None:
     """Prepared is not sent, and an attempt without an end may have arrived."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         document_id = rows.invoice(sent_at=sent_at)
         step = rows.step(rows.of(document_id), "0" * 64, done_at=NOW if done else None)
@@ -163,7 +163,7 @@ def test_every_revision_is_told(db: Database, tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     sha256 = blobs.put(SENT)
     enclosure = [{"content_id": "a", "name": "ticket.pdf", "media_type": "application/pdf", "sha256": "e" * 64}]
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         lanes(rows)
         document_id = rows.invoice(S.SUPERSEDED)
@@ -213,7 +213,7 @@ def test_a_damaged_or_lost_document_is_an_error(tmp_path: Path) -> None:
 def test_the_ledger_knows_every_document_it_refers_to(db: Database) -> None:
     """Sources, steps, enclosures, answers, events and evidence; nothing else."""
     enclosure = json.dumps([{"content_id": "a", "name": "n", "media_type": "m", "sha256": "3" * 64}])
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         document_id = rows.invoice(revision={"source_sha256": "1" * 64})
         step = rows.step(rows.of(document_id), "2" * 64, enclosures=enclosure)

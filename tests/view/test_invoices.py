@@ -34,7 +34,7 @@ def numbers(db: Database, filters: Filters) -> list[str]:
 
 def put(db: Database, *args: Any, **values: Any) -> int:
     """One invoice with its connection and account."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         lanes(rows)
         return rows.invoice(*args, **values)
@@ -42,7 +42,7 @@ def put(db: Database, *args: Any, **values: Any) -> int:
 
 def test_every_state_and_stage_is_shown_as_it_is(db: Database) -> None:
     """What the ledger says is what the row says; no stage is made up, and an unknown one stays unknown."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         lanes(rows)
         documents = every_state_and_stage(rows)
@@ -58,7 +58,7 @@ def test_every_state_and_stage_is_shown_as_it_is(db: Database) -> None:
 def test_the_newest_revision_speaks_for_its_document(db: Database) -> None:
     """A corrected invoice is one row: its newest revision's."""
     document = put(db, S.SUPERSEDED, "INV-1")
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         Rows(tx).submission(document, S.READY, revision={"total": Decimal("99.90")})
     row = only(db)
     assert (2, S.READY, Decimal("99.90")) == (row.revision, row.submission, row.amount)
@@ -68,7 +68,7 @@ def test_the_newest_revision_speaks_for_its_document(db: Database) -> None:
 def test_a_held_invoice_is_explained_by_its_last_check(db: Database) -> None:
     """The first finding that blocks is the reason; all of them are its text; warnings and older checks are not."""
     document = put(db, S.HELD, "INV-1", check_no=1)
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         submission = rows.of(document)
         rows.finding(submission, "an old problem", rule="old")
@@ -84,7 +84,7 @@ def test_a_held_invoice_is_explained_by_its_last_check(db: Database) -> None:
 def test_a_held_credit_that_only_waits_is_nobodys_move(db: Database) -> None:
     """Where nothing but its invoice is waited for, nobody is asked to correct anything."""
     document = put(db, S.HELD, "CN-1", check_no=1)
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         rows.finding(rows.of(document), "waits for its invoice", rule="depends_on")
     row = only(db)
@@ -98,7 +98,7 @@ def test_the_reasons_own_columns_come_first(db: Database) -> None:
     put(db, S.ACCEPTED, "INV-1", stage=Stage.REJECTED, **reason, **stage)
     row = only(db)
     assert (ReasonCode.SUPPLIER_TAX, "tax", "B") == (row.reason_code, row.reason_text, row.reason_portal_code)
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         tx.execute(t.submission.update().values(state=S.REFUSED))
     row = only(db)
     assert (ReasonCode.OTHER, "ours", "A") == (row.reason_code, row.reason_text, row.reason_portal_code)
@@ -107,7 +107,7 @@ def test_the_reasons_own_columns_come_first(db: Database) -> None:
 def test_a_state_without_a_reason_is_explained_by_the_move_to_it(db: Database) -> None:
     """In doubt, stuck or tried in vain: the transition says why."""
     document = put(db, S.IN_DOUBT, "INV-1")
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         rows.move(rows.of(document), "ready", "sending", "claimed")
         rows.move(rows.of(document), "sending", "in_doubt", "the answer was cut off")
@@ -140,7 +140,7 @@ def test_a_status_is_as_old_as_the_last_word_on_it(
     db: Database, values: dict[str, Any], polled: dt.datetime | None, as_of: dt.datetime | None, *, stale: bool
 ) -> None:
     """A poll counts for what was at the portal by then; without one, only words about this invoice count."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         rows.lane(t.connection, "ariba", heard_at=polled, polled_at=ago(minutes=1))
         since = MOVED if values["state"] == S.REFUSED else ago(hours=9)
@@ -160,7 +160,7 @@ def test_since_is_the_last_change_of_either_machine(db: Database) -> None:
     """A stage that moved later is what the row's age counts from."""
     put(db, S.ACCEPTED, "INV-1", since=ago(hours=9), stage=Stage.APPROVED, stage_since=ago(hours=2))
     assert ago(hours=2) == only(db).since
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         tx.execute(t.submission.update().values(since=ago(hours=1)))
     assert ago(hours=1) == only(db).since
 
@@ -178,7 +178,7 @@ def test_a_pause_makes_what_is_ready_ours(db: Database, stop: Callable[[Rows], o
     """Nothing goes by itself while its connection, its account or all sending is stopped."""
     put(db, S.READY, "INV-1")
     assert WhoseMove.NOBODY_UNTIL == only(db).whose_move
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         stop(Rows(tx))
     assert WhoseMove.US_OPS == only(db).whose_move
 
@@ -186,12 +186,12 @@ def test_a_pause_makes_what_is_ready_ours(db: Database, stop: Callable[[Rows], o
 def test_an_open_task_is_ours_until_it_is_answered(db: Database) -> None:
     """A task that waits decides; an answered one does not."""
     document = put(db, S.ACCEPTED, "INV-1", stage=Stage.PAID)
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         rows.task(rows.of(document), "look")
         rows.task(rows.of(document), "decide", answered_at=NOW)
     assert WhoseMove.US_OPS == only(db).whose_move
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         tx.execute(t.task.update().values(answered_at=NOW))
     assert WhoseMove.NOBODY_UNTIL == only(db).whose_move
 
@@ -268,7 +268,7 @@ def test_pages_show_each_document_once(db: Database) -> None:
     while True:
         page = invoices(db, Filters(), now=NOW, after=after, limit=50)
         seen += [row.document_id for row in page.rows]
-        with db.writing() as tx:
+        with db.writing("test") as tx:
             Rows(tx).invoice(number=f"NEW-{after}")
         after = page.next
         if after is None:
@@ -314,7 +314,7 @@ def test_pages_are_found_by_index(db: Database, filters: Filters, after: int | N
     """The first page and a deep one walk the documents in order: no table is scanned, and nothing is sorted."""
     many(db, 2000)
     if analyzed:
-        with db.writing() as tx:
+        with db.writing("test") as tx:
             tx.exec_driver_sql("ANALYZE")
     found, *told = _plans(db, filters, after)
     every = [plan for _, plan in itertools.chain(found, *told)]

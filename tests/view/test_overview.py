@@ -19,7 +19,7 @@ def of(kind: Kind, amount: str, currency: str = "EUR") -> dict[str, Any]:
 
 def test_money_is_summed_for_each_currency_alone(db: Database) -> None:
     """Credits are taken off, debits added, cancellations left out, and no currency meets another."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         lanes(rows)
         rows.invoice(**of(Kind.INVOICE, "0.10"))
@@ -50,7 +50,7 @@ def test_an_empty_ledger_has_a_summary(db: Database) -> None:
 
 def test_only_the_newest_revision_is_counted(db: Database) -> None:
     """A corrected invoice counts once, with what it amounts to now."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         document = rows.invoice(Submission.SUPERSEDED)
         rows.submission(document, Submission.READY, revision={"total": Decimal("1.00")})
@@ -76,7 +76,7 @@ def test_how_the_hub_is_doing(day: Any) -> None:
 
 def test_a_disarmed_workspace_says_so(db: Database) -> None:
     """Nothing is sent, and why."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         Rows(tx).put(t.instance, id="i", host="h", created_at=NOW, armed=False, disarmed_why="a restored copy")
     assert (False, "a restored copy") == (summary(db).armed, summary(db).disarmed_why)
 

@@ -64,7 +64,7 @@ def test_a_pipe_gets_one_line_for_each_document(day: Any) -> None:
 
 def test_every_state_and_stage_is_printed_as_it_is(db: Database) -> None:
     """Each pair in plain English, in two columns, and no stage where none was heard."""
-    with db.writing() as tx:
+    with db.writing("test") as tx:
         rows = Rows(tx)
         lanes(rows)
         documents = every_state_and_stage(rows)

@@ -36,7 +36,7 @@ def ledger(postgresql: str) -> Iterator[Database]:
 def test_both_databases_show_the_same(day: Any, ledger: Database, tmp_path: Path) -> None:
     """Every list, count, search and story of a working day is the same on PostgreSQL as on SQLite."""
     blobs = Blobs(tmp_path / "store")
-    with ledger.writing() as tx:
+    with ledger.writing("test") as tx:
         working_day(Rows(tx), blobs)
     wanted = [Filters(whose_move=who) for who in WhoseMove] + [Filters(outcome=outcome) for outcome in Outcome]
     searches = ({"text": "acme"}, {"text": "%"}, {"stages": ["none", "paid"]}, {"entity": "south", "kind": "invoice"})

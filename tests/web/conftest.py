@@ -36,7 +36,7 @@ def _site(folder: Path, *, filled: bool) -> Iterator[Site]:
     db, blobs = new_ledger(folder), Blobs(folder / "store")
     ids: dict[str, int] = {}
     if filled:
-        with db.writing() as tx:
+        with db.writing("test") as tx:
             ids = working_day(Rows(tx), blobs)
     app = create_app(db, blobs, names=NAMES, now=lambda: NOW)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off", ws="none"))

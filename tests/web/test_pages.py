@@ -49,7 +49,7 @@ def rows(tree: html.HtmlElement) -> dict[str, list[str]]:
 
 def test_every_state_and_stage_is_shown_as_it_is(empty: Any) -> None:
     """On the list and on its own page each pair stands in plain English, and a stage only where one was heard."""
-    with empty.db.writing() as tx:
+    with empty.db.writing("test") as tx:
         ledger = Rows(tx)
         lanes(ledger)
         documents = every_state_and_stage(ledger)
@@ -183,7 +183,7 @@ def test_an_empty_hub_says_what_to_do(empty: Any) -> None:
 
 def test_pages_lead_on(empty: Any) -> None:
     """Fifty at a time, older ones behind a link that keeps the search, and back to the newest."""
-    with empty.db.writing() as tx:
+    with empty.db.writing("test") as tx:
         ledger = Rows(tx)
         for _ in range(120):
             ledger.invoice()
@@ -293,7 +293,7 @@ def test_what_is_no_text_is_only_saved(empty: Any) -> None:
     """A PDF, or text in an unknown encoding, is never shown."""
     content = b"%PDF-1.7\0<script>"
     sha256 = empty.blobs.put(content)
-    with empty.db.writing() as tx:
+    with empty.db.writing("test") as tx:
         Rows(tx).invoice(revision={"source_sha256": sha256})
     answer = empty.client.get(f"/documents/{sha256}")
     assert (content, "application/octet-stream") == (answer.content, answer.headers["Content-Type"])
@@ -304,7 +304,7 @@ def test_only_what_the_ledger_refers_to_is_given_out(empty: Any) -> None:
     """A hash alone opens nothing; lost and damaged documents say so."""
     stray = empty.blobs.put(b"stray")
     lost, damaged = empty.blobs.put(b"lost"), empty.blobs.put(b"damaged")
-    with empty.db.writing() as tx:
+    with empty.db.writing("test") as tx:
         Rows(tx).invoice(revision={"source_sha256": lost})
         Rows(tx).invoice(number="INV-2", revision={"source_sha256": damaged})
     empty.blobs.path(lost).unlink()
