@@ -1,12 +1,13 @@
 # make demo   the whole job on simulated portals, then the page
 # make test   the whole suite
-# Both set everything up first; the second time that takes a moment only.
+# make kill   every death at every point, then `hub run` killed at random moments: a quarter of an hour
+# Each sets everything up first; the second time that takes a moment only.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup demo test lint bench lock clean
+.PHONY: setup demo test lint bench kill lock clean
 
 setup: $(READY)
 
@@ -32,6 +33,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks
+
+kill: setup
+	$(BIN)/python -m tests.crash --all
+	$(BIN)/python -m tests.benchmarks kill
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group dev --output-file requirements.lock pyproject.toml

@@ -1,4 +1,7 @@
-"""One exchange over HTTP with a portal: no retry, no redirect, one total deadline, and the facts of every failure.
+"""One exchange over HTTP with a portal: no redirect, one total deadline, and the facts of every failure.
+
+Nothing that may change anything is ever repeated here: only GET and HEAD are tried again, a few times within the
+deadline of their call, where no answer came or the portal was busy for a moment. Everything else goes out once.
 
 What requests raises does not say whether the portal has what was sent (architecture, decision 2), so every failure is
 judged here, by its cause: it certainly was not delivered only if no connection ever stood. A reply that ends early
@@ -16,6 +19,7 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
@@ -27,15 +31,30 @@ import urllib3
 from pydantic import Field, FilePath
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    retry_if_result,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_any,
+    stop_before_delay,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 from urllib3.exceptions import SSLError as TlsError
 
+from connectors.watchdog import Watchdog
 from hub.contract.connector import Context, Duration, Settings
 from hub.contract.errors import AuthFailed, Transient
 from hub.contract.status import Delivered
 
 _CHUNK = 65_536
+_SAFE = ("GET", "HEAD")  # RFC 9110, 9.2.1, as far as portals are asked by them
+_BUSY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
 
 class WireSettings(Settings):
@@ -73,46 +92,6 @@ class Reply:
             when = parsedate_to_datetime(text)
             return max(when.replace(tzinfo=when.tzinfo or dt.UTC) - dt.datetime.now(dt.UTC), dt.timedelta())
         return None
-
-
-class _Watchdog:
-    """Cuts one exchange off at its deadline.
-
-    requests' time-out is per read, so that a portal that drips a byte now and then holds a thread for ever. Only
-    shutting the connection down wakes a blocked read, in headers, body and TLS handshake alike. The dog holds a
-    duplicate of the socket's descriptor: wrapping it for TLS, or a reply's `Connection: close`, takes the first away.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.bitten = False
-        self._line: socket.socket | None = None
-        self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._bite)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def guard(self, line: socket.socket) -> bool:
-        """Watch this connection from now on; False if the deadline has passed."""
-        with self._lock:
-            if self._line is not None:
-                self._line.close()
-            self._line = socket.fromfd(line.fileno(), line.family, line.type)
-            return not self.bitten
-
-    def stop(self) -> None:
-        """Let go; whether it has bitten is settled from here on."""
-        self._timer.cancel()
-        with self._lock:
-            if self._line is not None:
-                self._line.close()
-                self._line = None
-
-    def _bite(self) -> None:
-        with self._lock:
-            self.bitten = True
-            if self._line is not None:
-                with suppress(OSError):
-                    self._line.shutdown(socket.SHUT_RDWR)
 
 
 class _Watched(HTTPConnection):
@@ -179,11 +158,21 @@ class Http:
         body: bytes | None = None,
         commits: bool = False,
     ) -> Reply:
-        """Send one request and read its whole reply, whatever its HTTP status.
+        """Send a request and read its whole reply, whatever its HTTP status; a GET or HEAD up to three times.
 
         `verb` is what the gate counts; `commits` marks the request that changes something at the portal. Raises
         Transient, with whether the portal may have the request, and AuthFailed for a credential that cannot be sent.
         """
+        once = partial(self._send_once, verb, method, url, headers=headers, body=body, commits=commits)
+        return once() if commits or method not in _SAFE else self._again()(once)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._session.close()
+
+    def _send_once(
+        self, verb: str, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, commits: bool
+    ) -> Reply:
         if strange := [name for name, value in headers.items() if not (value.isascii() and value.isprintable())]:
             raise AuthFailed(f"{verb}: {', '.join(strange)} holds blanks or signs that no header can carry; retype it")
         request = self._session.prepare_request(
@@ -209,14 +198,21 @@ class Http:
             )
         return reply
 
-    def close(self) -> None:
-        """Close every connection."""
-        self._session.close()
+    def _again(self) -> Retrying:
+        """Three tries, as far as the deadline of the call reaches and no stop is called."""
+        cancel, left = self._context.cancel, self._context.deadline.left()
+        return Retrying(
+            retry=retry_if_exception(_passes) | retry_if_result(_is_busy),
+            stop=stop_any(stop_after_attempt(3), stop_when_event_set(cancel), stop_before_delay(left)),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2),
+            sleep=sleep_using_event(cancel),
+            retry_error_callback=_last_answer,
+        )
 
     def _exchange(
         self, request: requests.PreparedRequest, place: str, seconds: float, proxies: dict[str, str]
     ) -> Reply:
-        dog = _HERE.dog = _Watchdog(seconds)
+        dog = _HERE.dog = Watchdog(seconds)
         try:
             reply = self._read(request, place, seconds, proxies)
         except (OSError, HTTPError, HTTPException, ValueError) as error:
@@ -249,11 +245,28 @@ class Http:
                     )
             return Reply(response.status_code, response.headers, bytes(body))
 
-    def _judged(self, error: BaseException, place: str, dog: _Watchdog) -> Transient:
+    def _judged(self, error: BaseException, place: str, dog: Watchdog) -> Transient:
         if _never_left(error):
             return Transient(f"{place}: no connection ({_cause(error)}); nothing was sent", delivered=Delivered.NO)
         why = "the time was up" if dog.bitten or isinstance(error, requests.Timeout) else _cause(error)
         return Transient(f"{place}: no whole reply ({why}); it may have arrived", delivered=Delivered.UNKNOWN)
+
+
+def _last_answer(state: RetryCallState) -> Reply:
+    """What the last of several tries came to; raises what it raised."""
+    if state.outcome is None:
+        raise AssertionError("a try has ended without an outcome")
+    reply: Reply = state.outcome.result()
+    return reply
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether a safe request that failed so may be tried again soon; a portal that named a time is not hurried."""
+    return isinstance(error, Transient) and error.retry_after is None
+
+
+def _is_busy(reply: Reply) -> bool:
+    return reply.status in _BUSY and reply.retry_after is None
 
 
 def _never_left(error: BaseException) -> bool:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import track
 
-from hub import doctor, saying
+from hub import auditing, doctor, saying, steering
 from hub.config import load_config
 from hub.contract.errors import PortalError
 from hub.contract.invoice import Kind
@@ -27,13 +24,12 @@ from hub.delivery.registry import settings_model
 from hub.delivery.workspace import Workspace
 from hub.demo import demo
 from hub.engine import local
-from hub.engine.work import Progress
 from hub.printing import print_explanations, print_status, print_tasks
 from hub.requirements.cases import run_cases
 from hub.requirements.customers import import_customers
 from hub.requirements.extensions import load_extensions
 from hub.scaffold import init as make_workspace
-from hub.shell import Hub, by_whom, opened, set_up_output
+from hub.shell import Hub, by_whom, opened, progress, set_up_output
 from hub.sources.reading import read_paths
 from hub.view import (
     InvoiceRow,
@@ -47,10 +43,9 @@ from hub.view import (
     read_filters,
     summary,
 )
-from hub.view.wording import clean, clean_lines
+from hub.view.wording import clean, clean_lines, standing, standstill
 
 _FEW = 10  # keys that a line can name
-_SAY_EVERY = 5.0  # seconds between two lines about long work
 
 
 @click.group(cls=Hub, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -71,31 +66,14 @@ def main(ctx: click.Context, workspace: Path, *, verbose: bool) -> None:
     ctx.obj = workspace
 
 
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar per piece of work in a terminal; elsewhere a plain line now and then, if it takes long."""
-    if not sys.stderr.isatty():
-        yield _in_lines
-        return
-    console = Console(stderr=True)
-    yield lambda what, items, total: track(items, what, total, console=console, transient=True) if total else items
-
-
-def _in_lines(what: str, items: Iterable[int], total: int) -> Iterator[int]:
-    said = time.monotonic()
-    for done, item in enumerate(items, 1):
-        yield item
-        if time.monotonic() - said >= _SAY_EVERY:
-            said = time.monotonic()
-            click.echo(f"{what}: {done} of {total}", err=True)
-
-
 def _names(ws: Workspace) -> Names:
     config = ws.config
     return Names(
         {key: entity.name for key, entity in config.entities.items()},
         {key: customer.name for key, customer in config.customers.items()},
         {key: key for key in config.accounts},
+        {key: connection.submitting for key, connection in config.connections.items()},
+        {key: account.time_zone for key, account in config.accounts.items()},
     )
 
 
@@ -138,9 +116,9 @@ def read(paths: tuple[Path, ...], *, as_json_: bool) -> None:
 @click.pass_obj
 def run(folder: Path, *, once: bool) -> None:
     """Watch the folders, send what is ready, collect statuses; until Ctrl-C."""
-    with opened(folder) as ws, _progress() as progress:
+    with opened(folder) as ws, progress() as shown:
         if once:
-            local.once(ws, progress)
+            local.once(ws, shown)
             _show(ws)
             return
         ended = local.run(ws, lambda _: click.echo("running; Ctrl-C ends it", err=True))
@@ -202,9 +180,8 @@ def _show(ws: Workspace, rows: list[InvoiceRow] | None = None) -> None:
     page = Page(tuple(_all_rows(ws) if rows is None else rows), None)
     print_status(console, page, names=_names(ws), now=ws.now(), summary=stands)
     if not console.is_terminal:
-        for lane in (*stands.connections, *stands.paused_accounts):
-            if lane.paused_at:
-                click.echo(f"hub: {lane.key} is paused: {clean(lane.paused_why or '')}", err=True)
+        for told in (*standstill(stands, ws.now()), *standing(page.rows, _names(ws), ws.now())):
+            click.echo(f"hub: {told}", err=True)
 
 
 def _all_rows(ws: Workspace, **filters: Any) -> Iterator[InvoiceRow]:
@@ -234,11 +211,12 @@ def tasks_(ctx: click.Context) -> None:
     """List what waits for a person."""
     if ctx.invoked_subcommand is None:
         with opened(ctx.obj) as ws:
-            print_tasks(Console(), open_tasks(ws.db), names=_names(ws), now=ws.now())
+            stands = summary(ws.db)
+            print_tasks(Console(), open_tasks(ws.db), names=_names(ws), now=ws.now(), summary=stands)
 
 
 tasks_.add_command(saying.answer)
-for command in (saying.record, saying.withdraw, saying.again):
+for command in (auditing.reconcile, saying.record, saying.withdraw, saying.again, steering.stop_all, steering.arm):
     main.add_command(command)
 
 
@@ -324,7 +302,7 @@ def demo_(folder: Path, *, once: bool, as_json_: bool, port: int) -> None:
     def say(words: str) -> None:
         click.echo(words, err=as_json_)
 
-    with _progress() as progress, demo(folder, say, progress=progress) as ws:
+    with progress() as shown, demo(folder, say, progress=shown) as ws:
         rows = list(_all_rows(ws))
         if as_json_:
             click.echo(json.dumps(as_json(rows), indent=1))

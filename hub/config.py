@@ -21,6 +21,8 @@ from hub import secretrefs
 from hub.customers_csv import CustomerList, read_customers_csv
 from hub.hubfile import FILE, AccountEntry, Customer, Entity, HubFile, Limits, ListFile, Web
 from hub.identifiers import Identity, identity
+from hub.schedule import Schedule
+from hub.timetable import schedules
 from hub.yamlsource import MAX_PROBLEMS, Path_, Place, Problem, Source, SourceError, did_you_mean, load, validate
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -37,10 +39,21 @@ class Connection:
     connector: str
     settings: BaseModel  # of the connector's own class; secrets are resolved and masked
     limits: Limits
-    poll_every: dt.timedelta
-    submit_every: dt.timedelta
+    polls_per_hour: int | None  # of these, at most so many for statuses
+    submitting: Schedule  # when invoices may be sent
+    polling: Schedule  # when the portal may be asked; `every` is the shortest interval
     max_parallel: int | None  # a cap below what the connector allows
     paused: bool
+
+    @property
+    def poll_every(self) -> dt.timedelta:
+        """The shortest time between two polls of the same customer."""
+        return self.polling.every
+
+    @property
+    def submit_every(self) -> dt.timedelta:
+        """How often it is looked for what may be sent."""
+        return self.submitting.every
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,8 @@ class Account:
     time_zone: ZoneInfo
     identifiers: Mapping[str, str]  # whatever the mapping needs
     paused: bool
+    send_within: dt.timedelta | None = None  # after its date an invoice may be sent so long
+    cut_off: int | None = None  # and until the next such day of a month
 
 
 @dataclass(frozen=True)
@@ -233,7 +248,18 @@ def _connections(
         with _collected(problems):
             made, found = secretrefs.settings(model, entry.settings, source, (*at, "settings"), workspace)
             secrets += found
-            connections[key] = Connection(key=key, **{**dict(entry), "settings": made})
+            submitting, polling = schedules(key, entry, file.time_zone, source, workspace)
+            connections[key] = Connection(
+                key=key,
+                connector=entry.connector,
+                settings=made,
+                limits=entry.limits,
+                polls_per_hour=entry.polls_per_hour,
+                submitting=submitting,
+                polling=polling,
+                max_parallel=entry.max_parallel,
+                paused=entry.paused,
+            )
     return connections
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from hub.config import PROJECT
 from hub.contract.status import Stage, Submission
-from hub.delivery import recording, tasks
+from hub.delivery import arming, ledger, recording, tasks
 from hub.delivery.recording import Said, Which
 from hub.delivery.tasks import Say, Spoken
 from hub.delivery.workspace import Workspace, open_workspace
@@ -127,10 +127,11 @@ def demo(folder: Path, say: Callable[[str], None], *, progress: Progress = plain
     try:
         with _room(folder), Simulator.start(_SIMULATED) as network:
             _set_up(folder, network.url)
-            ws = open_workspace(folder)
+            ws = open_workspace(folder, state=folder / ".state")  # made anew with its ledger, unlike a real one's
             try:
                 _play(ws, network, say, progress)
                 yield ws
+                _end(ws)
             finally:
                 ws.close()
     except SimulatorFailed as failed:
@@ -197,6 +198,12 @@ def _play(ws: Workspace, network: Simulator, say: Callable[[str], None], progres
     _until_settled(ws, network, progress)
     _a_person_works(ws, say)
     say("The buyers' answers are in.")
+
+
+def _end(ws: Workspace) -> None:
+    """Its ledger may be looked at later, but its portals are gone."""
+    with ws.db.writing("demo.over") as tx:
+        arming.disarm(tx, why="the demo is over, and its simulated portals are gone", actor=ledger.HUB, at=ws.now())
 
 
 def _until_settled(ws: Workspace, network: Simulator, progress: Progress) -> None:

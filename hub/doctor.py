@@ -20,9 +20,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from hub.config import Config, load_config
+from hub.delivery.arming import Arming
 from hub.delivery.registry import settings_model
+from hub.delivery.workspace import utc_now
 from hub.durable import write_whole
 from hub.hubfile import FILE
+from hub.store import tables as t
+from hub.store.database import Database, StoreError
 from hub.yamlsource import SourceError
 
 PYTHON = (3, 11)
@@ -46,6 +50,7 @@ PACKAGES = {
     "requests": "requests",
     "rich": "rich",
     "sqlalchemy": "sqlalchemy",
+    "tenacity": "tenacity",
     "tzdata": "tzdata",
     "uvicorn": "uvicorn",
 }
@@ -71,7 +76,8 @@ def examine(workspace: Path | None) -> tuple[Check, ...]:
     configuration, config = _configuration(workspace)
     checks = [*machine, _disk_space(workspace), _files(workspace), _clock(workspace), configuration]
     if config:
-        checks += [_database(config), *_folders(config)]
+        database = _database(config)
+        checks += [database, *([_armed(workspace, config)] if database.ok else []), *_folders(config)]
     return tuple(checks)
 
 
@@ -219,6 +225,24 @@ def _sqlite_file(file: Path, place: str) -> Check:
     except sqlite3.Error as error:
         return _bad("database", f"{file} cannot be read: {error}", "restore it from a backup, or correct its rights")
     return _good("database", f"{file} can be read; its folder allows WAL")
+
+
+def _armed(workspace: Path, config: Config) -> Check:
+    """Whether the ledger may send from here."""
+    db = Database(config.database_url.get_secret_value())
+    if db.is_sqlite and not Path(str(db.url.database)).exists():
+        return _good("armed", "a new workspace is armed when it is first used")
+    fix = f"hub -w {_quoted(workspace)} arm"
+    try:
+        with db.reading() as tx:
+            verdict = Arming(db, utc_now, workspace).judge(tx)
+            stopped = tx.execute(sa.select(t.instance.c.disarmed_why).where(t.instance.c.armed.is_(False))).scalar()
+    except (StoreError, SQLAlchemyError):
+        return Check("armed", ok=None, says="the ledger is not brought up to this version yet; any command does that")
+    finally:
+        db.close()
+    why = stopped or verdict.ledger or verdict.here
+    return _judged("armed", why or "what is ready is sent from here", ok=why is None, fix=fix)
 
 
 def _folders(config: Config) -> Iterator[Check]:

@@ -23,6 +23,7 @@ from pydantic import (
 
 from hub.contract.connector import Duration
 from hub.identifiers import identity
+from hub.schedule import cron_of, days_of, spans_of
 from hub.yamlsource import did_you_mean, shown
 
 FILE = "hub.yaml"
@@ -39,6 +40,12 @@ def _key(value: str) -> str:
 def _positive(value: dt.timedelta) -> dt.timedelta:
     if value <= dt.timedelta():
         raise ValueError("must be longer than nothing, as in 5m")
+    return value
+
+
+def _not_negative(value: dt.timedelta) -> dt.timedelta:
+    if value < dt.timedelta():
+        raise ValueError("must not be negative, as in 30s")
     return value
 
 
@@ -66,14 +73,38 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _days(value: str) -> str:
+    days_of(value)
+    return value
+
+
+def _spans(value: str) -> str:
+    spans_of(value)
+    return value
+
+
+def _date(value: object) -> object:
+    try:
+        return dt.date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"{shown(str(value))} is no date; write it as in 2026-12-25") from None
+
+
 _TEXT_OR_NUMBER = {"type": ["string", "number"]}
 Key = Annotated[str, AfterValidator(_key)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 Id = Annotated[Text, WithJsonSchema(_TEXT_OR_NUMBER)]
-Every = Annotated[
-    Duration, AfterValidator(_positive), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?[smhd]$"})
-]
+_DURATION = {"type": "string", "pattern": r"^\d+(\.\d+)?[smhd]$"}
+Every = Annotated[Duration, AfterValidator(_positive), WithJsonSchema(_DURATION)]
+Jitter = Annotated[Duration, AfterValidator(_not_negative), WithJsonSchema(_DURATION)]
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]})]
+Hours = dict[
+    Annotated[Text, AfterValidator(_days)],
+    Annotated[Text, AfterValidator(_spans), WithJsonSchema({"type": "string", "examples": ["08:00-18:00"]})],
+]
+"""As in `mon-fri: 08:00-12:00, 13:00-18:00`."""
+Cron = Annotated[Text, AfterValidator(cron_of), WithJsonSchema({"type": "string", "examples": ["0 8,14 * * mon-fri"]})]
+Date = Annotated[dt.date, BeforeValidator(_date)]
 Identifiers = dict[Text, Annotated[Id, AfterValidator(_identifier)]]
 
 
@@ -125,8 +156,17 @@ class ConnectionEntry(_Part):
     connector: Text
     settings: dict[str, Any] = {}
     limits: Limits = Limits()
-    poll_every: Every = Field("5m", validate_default=True)
+    poll_every: Every = Field("5m", validate_default=True)  # while something is young or about to change
     submit_every: Every = Field("5s", validate_default=True)
+    poll_at: Cron | None = None  # instead: only at these times
+    submit_at: Cron | None = None  # what is ready waits until the next of these times
+    jitter: Jitter = Field("0s", validate_default=True)  # polls and the times above come up to so much later
+    polls_per_hour: PositiveInt | None = None  # at most so many requests an hour are for statuses
+    time_zone: Zone | None = None  # of all times here
+    business_hours: Hours = {}  # invoices are sent only then
+    holidays: list[Date] = []  # and not on these days
+    holidays_file: Text | None = None
+    portal_hours: Hours = {}  # outside of them the portal is asked nothing at all
     max_parallel: PositiveInt | None = None
     paused: bool = False
 
@@ -141,6 +181,8 @@ class AccountEntry(_Part):
     time_zone: Zone | None = None
     identifiers: dict[Text, Id] = {}
     paused: bool = False
+    send_within: Every | None = None  # after its date an invoice may be sent so long
+    cut_off: Annotated[int, Field(ge=1, le=31)] | None = None  # and until the next such day of a month
 
 
 class FolderEntry(_Part):

@@ -29,8 +29,12 @@ from hub.view.wording import (
     heard,
     moment,
     money,
+    notices,
     sentence,
+    standing,
+    standstill,
     submission_words,
+    unknown_documents,
     why,
 )
 
@@ -79,6 +83,8 @@ def print_status(
     for row in page.rows:
         if row.outcome and (reason := why(row)):
             console.print(Text.assemble((f"{MARKS[row.outcome]} {clean(row.number)}", "bold"), f"  {reason}"))
+    for told in standing(page.rows, names, now):
+        console.print(Text(told, style="bold"))
     if page.next is not None:
         console.print(Text("There are more; narrow the search to see them.", style="dim"))
 
@@ -106,19 +112,14 @@ def _cells(row: InvoiceRow, names: Names, now: dt.datetime) -> tuple[str, ...]:
 
 
 def _print_summary(console: Console, summary: Summary, now: dt.datetime) -> None:
-    if not summary.armed:
-        why_not = clean(summary.disarmed_why or "a person must arm this workspace first")
-        console.print(Text(f"Nothing is sent: {why_not}", style="bold red"))
+    _print_standstill(console, summary, now)
     for who, tally in summary.moves.items():
         sums = ", ".join(money(*part) for part in tally.money)
         console.print(Text(f"{MOVES[who]:<18}{tally.count:>7}  {sums}"))
     troubles = [f"{MARKS[outcome]} {OUTCOMES[outcome]}: {n}" for outcome, n in summary.outcomes.items() if n]
     if troubles:
         console.print(Text("  ".join(troubles)))
-    for lane in (*summary.connections, *summary.paused_accounts):
-        if lane.paused_at:
-            paused = f"{clean(lane.key)} is paused since {age(lane.paused_at, now)}: {clean(lane.paused_why or '')}"
-            console.print(Text(paused, style="red"))
+    for lane in summary.connections:
         if lane.poll_error:
             error = (
                 f"{clean(lane.key)} could not be asked, last heard {age(lane.heard_at, now)}: {clean(lane.poll_error)}"
@@ -127,13 +128,20 @@ def _print_summary(console: Console, summary: Summary, now: dt.datetime) -> None
     if summary.open_tasks:
         console.print(Text(f"{summary.open_tasks} open tasks; see them with `hub tasks`"))
     if summary.unmatched:
-        console.print(Text(f"{summary.unmatched} events of portals belong to no invoice we know; see the web page"))
+        console.print(Text(unknown_documents(summary.unmatched)))
+
+
+def _print_standstill(console: Console, summary: Summary, now: dt.datetime) -> None:
+    for told in standstill(summary, now):
+        console.print(Text(told, style="bold red"))
 
 
 _ANSWER = "Answer each with `hub tasks answer NUMBER`."
 
 
-def print_tasks(console: Console, tasks: Sequence[OpenTask], *, names: Names, now: dt.datetime) -> None:
+def print_tasks(
+    console: Console, tasks: Sequence[OpenTask], *, names: Names, now: dt.datetime, summary: Summary | None = None
+) -> None:
     """What waits for a person, the oldest first, each with what to do line by line."""
     if not console.is_terminal:
         rows = (
@@ -142,6 +150,10 @@ def print_tasks(console: Console, tasks: Sequence[OpenTask], *, names: Names, no
         )
         _lines(console, ("Task", "Kind", "About", "Title", "Age"), rows)
         return
+    if summary is not None:
+        _print_standstill(console, summary, now)
+    if summary is not None and summary.unmatched:
+        console.print(Text(unknown_documents(summary.unmatched)))
     console.print(Text(_ANSWER if tasks else "No task waits for a person."))
     for task in tasks:
         console.print(Text.assemble((f"{task.id}  {clean(task.title)}", "bold"), f"  ({age(task.created_at, now)})"))
@@ -181,6 +193,8 @@ def _print_explanation(console: Console, explanation: Explanation, names: Names,
     )
     if reason := why(row):
         console.print(Text(f"Why: {reason}"), soft_wrap=True)
+    for told in notices(row, names, now):
+        console.print(Text(f"Note: it {told}" if told[0].islower() else told, style="bold"), soft_wrap=True)
     console.print(Text.assemble(("Next: ", "bold"), row.next_action, f"  ({MOVES[row.whose_move]})"), soft_wrap=True)
     _section(console, "Facts", _facts(explanation, names, now))
     _section(console, "Findings", _findings(explanation))

@@ -6,30 +6,37 @@ import getpass
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.progress import track
 
 from hub.delivery.admit import ConflictError
+from hub.delivery.arming import ArmError
 from hub.delivery.recording import RecordError
 from hub.delivery.tasks import AnswerError
 from hub.delivery.workspace import Workspace, open_workspace
 from hub.demo import DemoError
 from hub.engine.local import BusyError
+from hub.engine.work import Progress
 from hub.scaffold import CannotInit
 from hub.store.database import StoreError
 from hub.view import FilterError
 from hub.view.wording import clean_lines
 from hub.yamlsource import SourceError
 
+_SAY_EVERY = 5.0  # seconds between two lines about long work
 _ACTIONABLE = (
     SourceError,
     StoreError,
     BusyError,
     AnswerError,
+    ArmError,
     RecordError,
     CannotInit,
     DemoError,
@@ -86,6 +93,26 @@ def opened(folder: Path) -> Iterator[Workspace]:
         yield ws
     finally:
         ws.close()
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A bar per piece of work in a terminal; elsewhere a plain line now and then, if it takes long."""
+    if not sys.stderr.isatty():
+        yield in_lines
+        return
+    console = Console(stderr=True)
+    yield lambda what, items, total: track(items, what, total, console=console, transient=True) if total else items
+
+
+def in_lines(what: str, items: Iterable[int], total: int) -> Iterator[int]:
+    """The items, and a line about how far they are, every few seconds."""
+    said = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        if time.monotonic() - said >= _SAY_EVERY:
+            said = time.monotonic()
+            click.echo(f"{what}: {done} of {total}", err=True)
 
 
 def by_whom(command: Callable[..., Any]) -> Callable[..., Any]:

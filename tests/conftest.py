@@ -17,7 +17,11 @@ from sqlalchemy import Integer, Table
 from hub.store.database import Database
 from hub.store.tables import metadata
 
+pytest_plugins = ["conformance"]  # its options: --live, --live-workspace
+
 ROOT = Path(__file__).resolve().parent.parent
+_STATE = tempfile.TemporaryDirectory(prefix="hub-state-")
+os.environ["HUB_STATE"] = _STATE.name  # of subprocesses too: no test knows this machine's real ledgers
 SHARED = Path(os.environ.get("HUB_SHARED", ROOT.parent / "shared"))
 _NO_SHARED = "third-party test data is absent; name its folder in HUB_SHARED"
 

@@ -39,8 +39,10 @@ ALLOWED = {
 }
 # Modules beside the folders that belong to a part.
 _BELONGS = {
-    **dict.fromkeys(("hubfile", "customers_csv", "identifiers", "secretrefs", "yamlsource"), "config"),
-    **dict.fromkeys(("shell", "saying"), "cli"),
+    **dict.fromkeys(
+        ("hubfile", "schedule", "timetable", "customers_csv", "identifiers", "secretrefs", "yamlsource"), "config"
+    ),
+    **dict.fromkeys(("shell", "saying", "auditing", "steering"), "cli"),
 }
 
 

@@ -88,6 +88,13 @@ class Bench:
         finally:
             ws.close()
 
+    def arm(self) -> None:
+        """Let this copy send, as a person may who knows that no other did."""
+        with self.open() as ws:
+            with ws.db.writing("test") as tx:
+                done = ws.arming.arm(tx, actor="person:test", why="a copy for one test")
+            done()
+
     def work(self, *, later: float = 0.0) -> None:
         """One pass, with the clock moved on by so many seconds before."""
         self.clock.ahead += dt.timedelta(seconds=later)

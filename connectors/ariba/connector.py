@@ -70,6 +70,7 @@ class AribaConnector(contract.Connector):
             acknowledged_within=self.settings.acknowledged_within if asked else None,
             attachments=True,
             statuses=asked,
+            statuses_by_customer=True,
             stages=replies.STAGES if asked else frozenset(),
             max_parallel=self.settings.max_parallel,
         )
@@ -116,6 +117,7 @@ class AribaConnector(contract.Connector):
             identity=f"{self.settings.rest.url} {self.settings.identity}",
             now=dt.datetime.now(dt.UTC),
             overlap=self.settings.rest.overlap,
+            daily_overlap=self.settings.rest.daily_overlap,
             reach=dt.timedelta(days=self.settings.rest.window_days - 1),
         )
 

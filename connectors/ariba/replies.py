@@ -54,6 +54,8 @@ VERDICTS = {
     551: Verdict.UNKNOWN,
     560: Verdict.LATER,
 }
+# Whose trouble a code that settles nothing is: the network answers, so the others go on.
+_SCOPES = {500: Scope.INVOICE, 550: Scope.ACCOUNT, 551: Scope.ACCOUNT}
 # A code that is not listed counts as the first of its class (ariba.md 3.2); one of no class proves nothing.
 CLASSES = {2: Verdict.TAKEN, 4: Verdict.REJECTED, 5: Verdict.UNKNOWN}
 
@@ -186,4 +188,10 @@ def _error(verdict: Verdict, answer: Answer, message: str, reply: Reply) -> Port
         scope = Scope.CONNECTION if verdict is Verdict.LOGIN else Scope.ACCOUNT
         return AuthFailed(message, scope=scope, reply=reply.body)
     delivered = Delivered.NO if verdict is Verdict.LATER else Delivered.UNKNOWN
-    return Transient(message, delivered=delivered, retry_after=reply.retry_after, reply=reply.body)
+    return Transient(
+        message,
+        delivered=delivered,
+        scope=_SCOPES.get(answer.code, Scope.CONNECTION),
+        retry_after=reply.retry_after,
+        reply=reply.body,
+    )

@@ -60,6 +60,7 @@ class Rest(Settings):
     page_size: int = Field(default=100, ge=1, le=100)
     window_days: int = Field(default=31, ge=1, le=31)  # the longest a request may span
     overlap: Duration = dt.timedelta(hours=1)  # so far back is read again, for what the network lists late
+    daily_overlap: Duration = dt.timedelta(days=2)  # and once a day so far, for a clock or a zone that is not ours
     fields: Fields = Fields()
 
 

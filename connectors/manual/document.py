@@ -10,6 +10,7 @@ from hub.contract.invoice import AllowanceCharge, Attachment, Tax
 
 # What the sheet calls the two things that the connection's settings give, unless the mapping gives them for an account.
 PORTAL, ADDRESS = "Portal", "Sign in at"
+_JOINERS = "\u200c\u200d"  # not printable alone, but words of Persian and Hindi, and emoji, are made with them
 
 
 def sheet(mapped: MappedInvoice, portal: str, url: str | None, instructions: str) -> bytes:
@@ -46,7 +47,7 @@ def _line(fields: Mapping[str, str]) -> str:
 
 def _one_line(text: str) -> str:
     """Without line breaks, terminal controls and marks that turn the reading direction around."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return " ".join("".join(char if char.isprintable() or char in _JOINERS else " " for char in text).split())
 
 
 def _allowance(one: AllowanceCharge, mapped: MappedInvoice) -> str:

@@ -81,6 +81,7 @@ class Capabilities:
     acknowledged_within: dt.timedelta | None = None  # no intake word by then makes a task; None: never awaited
     attachments: bool = False
     statuses: bool = False
+    statuses_by_customer: bool = False  # it is asked for each customer by itself; else one call tells of all
     stages: frozenset[Stage] = frozenset()
     max_parallel: int = 1
     people: bool = False  # every submit is a person's task (manual); nothing is automated

@@ -50,17 +50,22 @@ class Duplicate(Rejected):
 
 
 class Transient(PortalError):
-    """It may work later: a refused connection, maintenance, a limit, a reply that is no reply."""
+    """It may work later: a refused connection, maintenance, a limit, a reply that is no reply.
+
+    `scope` says whose trouble it is: after a few in a row the connection, or the account, is left alone for a while.
+    """
 
     def __init__(
         self,
         message: str,
         *,
         delivered: Delivered,
+        scope: Scope = Scope.CONNECTION,
         retry_after: dt.timedelta | None = None,
         reply: bytes = b"",
     ) -> None:
         super().__init__(message, delivered=delivered, reply=reply)
+        self.scope = scope
         self.retry_after = retry_after
 
 

@@ -133,6 +133,32 @@ def ask_to_look(tx: Connection, submission_id: int, *, at: dt.datetime, why: str
     )
 
 
+_UNASKED = "look"  # the step of the task below
+
+
+def ask_why_it_is_silent(tx: Connection, connection: str, words: str, *, at: dt.datetime) -> int:
+    """Ask why a portal cannot be asked about what is in doubt: it would stay in doubt, and nobody would see why."""
+    return open_task(
+        tx,
+        TaskKind.DO,
+        at=at,
+        connection=connection,
+        scope=Scope.CONNECTION,
+        step=_UNASKED,
+        title=f"{connection} cannot be asked what became of invoices that may have arrived: {words}",
+        action=f"See what `hub check {connection}` says and have it mended. The hub goes on asking, and sends none of "
+        "these again meanwhile; this task closes by itself once the portal answers.",
+    )
+
+
+def it_answers(tx: Connection, connection: str, *, at: dt.datetime) -> None:
+    """The portal answered a look: what was asked about its silence is answered."""
+    k = t.task.c
+    mine = sa.and_(k.connection == connection, k.scope == Scope.CONNECTION, k.step == _UNASKED)
+    answered = {"answered_at": at, "answered_by": f"portal:{connection}", "answer": "it answers again"}
+    tx.execute(t.task.update().where(mine, k.answered_at.is_(None)).values(**answered))
+
+
 def close_tasks(
     tx: Connection, submission_id: int, kinds: tuple[TaskKind, ...], *, at: dt.datetime, by: str, answer: str
 ) -> None:

@@ -18,12 +18,27 @@ from sqlalchemy.engine import Connection, Row
 from hub.contract.connector import Enclosure, FoundState, Receipt, Refs, Repeat, Step
 from hub.contract.errors import Reason
 from hub.contract.status import Delivered, Intake, Submission
-from hub.delivery.ledger import FencedOutError, lock, reasons_to_json
+from hub.delivery.ledger import CHANGE, FencedOutError, lock, reasons_to_json
 from hub.store import tables as t
 
 _ENCLOSURES = TypeAdapter(tuple[Enclosure, ...])
 _REFS = TypeAdapter(Refs)
 _OBJECT = TypeAdapter(dict[str, Any])
+
+# Statements of every delivery, made once; what is not named here are columns, given as parameters.
+_STEPS = sa.select(t.step).where(t.step.c.submission_id == sa.bindparam("submission")).order_by(t.step.c.position)
+_WORKED = t.step.update().where(t.step.c.id == sa.bindparam("this"))
+_RAISE_MARK = (
+    t.connection.update()
+    .where(t.connection.c.key == sa.bindparam("this"))
+    .values(mark=t.connection.c.mark + 1)
+    .returning(t.connection.c.mark)
+)
+_NEXT_NUMBER = sa.select(sa.func.coalesce(sa.func.max(t.attempt.c.number), 0) + 1).where(
+    t.attempt.c.submission_id == sa.bindparam("submission")
+)
+_BEGIN = t.attempt.insert().values(number=_NEXT_NUMBER.scalar_subquery()).returning(t.attempt.c.id)
+_END = t.attempt.update().where(t.attempt.c.id == sa.bindparam("this"))
 
 
 def store_steps(tx: Connection, submission_id: int, steps: Sequence[tuple[str, Step]]) -> None:
@@ -48,9 +63,7 @@ def store_steps(tx: Connection, submission_id: int, steps: Sequence[tuple[str, S
 
 def steps_of(tx: Connection, submission_id: int) -> list[Row[Any]]:
     """The steps of a submission, in order."""
-    return list(
-        tx.execute(sa.select(t.step).where(t.step.c.submission_id == submission_id).order_by(t.step.c.position)).all()
-    )
+    return list(tx.execute(_STEPS, {"submission": submission_id}).all())
 
 
 def step_from_row(row: Row[Any], content: bytes) -> Step:
@@ -70,9 +83,7 @@ def step_from_row(row: Row[Any], content: bytes) -> Step:
 def keep_receipt(tx: Connection, step_id: int, receipt: Receipt, at: dt.datetime) -> None:
     """A step has worked; `receipt` is scrubbed, and its reply lies in the archive."""
     told = {"refs": _REFS.dump_python(receipt.refs), "intake": receipt.intake, "words": receipt.words}
-    tx.execute(
-        t.step.update().where(t.step.c.id == step_id).values(receipt=_OBJECT.dump_json(told).decode(), done_at=at)
-    )
+    tx.execute(_WORKED, {"this": step_id, "receipt": _OBJECT.dump_json(told).decode(), "done_at": at})
 
 
 def receipts_of(steps: Sequence[Row[Any]]) -> dict[str, Receipt]:
@@ -85,6 +96,11 @@ def receipts_of(steps: Sequence[Row[Any]]) -> dict[str, Receipt]:
                 _REFS.validate_python(told["refs"]), Intake(told["intake"]), b"", told["words"]
             )
     return receipts
+
+
+def known_by(receipt: Receipt) -> dict[str, Any]:
+    """What the portal's reply says it knows the document by, for the submission's columns."""
+    return {"portal_id": receipt.refs.portal_id} if receipt.refs.portal_id else {}
 
 
 def begin_again(tx: Connection, submission_id: int) -> None:
@@ -116,40 +132,30 @@ def begin(
     row = lock(tx, submission.id)
     if row.fence != fence or row.state != Submission.SENDING:
         raise FencedOutError(f"submission {submission.id} is {row.state} at fence {row.fence}, not {fence}")
-    a = t.attempt.c
-    number = tx.execute(
-        sa.select(sa.func.coalesce(sa.func.max(a.number), 0) + 1).where(a.submission_id == submission.id)
-    ).scalar_one()
     tx.execute(
-        t.submission.update()
-        .where(t.submission.c.id == submission.id)
-        .values(
-            tries=row.tries + 1,
-            last_attempt_at=at,
-            first_attempt_at=row.first_attempt_at or at,
-            lease_until=lease_until,
-        )
+        CHANGE,
+        {
+            "this": submission.id,
+            "tries": row.tries + 1,
+            "last_attempt_at": at,
+            "first_attempt_at": row.first_attempt_at or at,
+            "lease_until": lease_until,
+        },
     )
-    mark: int = tx.execute(
-        t.connection.update()
-        .where(t.connection.c.key == submission.connection)
-        .values(mark=t.connection.c.mark + 1)
-        .returning(t.connection.c.mark)
-    ).scalar_one()
+    mark: int = tx.execute(_RAISE_MARK, {"this": submission.connection}).scalar_one()
     attempt_id: int = tx.execute(
-        t.attempt.insert()
-        .values(
-            submission_id=submission.id,
-            step_id=step.id,
-            number=number,
-            fence=fence,
-            body_sha256=step.body_sha256,
-            rules_version=submission.rules_version,
-            mapping_version=submission.mapping_version,
-            connector_version=submission.connector_version,
-            started_at=at,
-        )
-        .returning(a.id)
+        _BEGIN,
+        {
+            "submission": submission.id,
+            "submission_id": submission.id,
+            "step_id": step.id,
+            "fence": fence,
+            "body_sha256": step.body_sha256,
+            "rules_version": submission.rules_version,
+            "mapping_version": submission.mapping_version,
+            "connector_version": submission.connector_version,
+            "started_at": at,
+        },
     ).scalar_one()
     return Begun(attempt_id, mark)
 
@@ -169,17 +175,17 @@ class End:
 def end(tx: Connection, attempt_id: int, how: End, *, late: bool = False) -> None:
     """Write down how an attempt ended; `late`: after another worker had taken the submission over."""
     tx.execute(
-        t.attempt.update()
-        .where(t.attempt.c.id == attempt_id)
-        .values(
-            finished_at=how.at,
-            delivered=how.delivered,
-            outcome=how.outcome,
-            words=how.words,
-            reasons=reasons_to_json(how.reasons),
-            reply_sha256=how.reply_sha256,
-            late=late,
-        )
+        _END,
+        {
+            "this": attempt_id,
+            "finished_at": how.at,
+            "delivered": how.delivered,
+            "outcome": how.outcome,
+            "words": how.words,
+            "reasons": reasons_to_json(how.reasons),
+            "reply_sha256": how.reply_sha256,
+            "late": late,
+        },
     )
 
 
@@ -206,10 +212,34 @@ def most_that_may_have_arrived(tx: Connection, submission_id: int) -> int:
 
 
 def taken_unreceipted(tx: Connection, step_id: int) -> int | None:
-    """An attempt at a step of which the portal said that it has it, though the step gave no receipt."""
+    """An attempt at a step of which the portal said that it has it, though the step has no receipt.
+
+    What was found absent since is no longer there, whatever was said before.
+    """
     a = t.attempt.c
-    query = sa.select(a.id).where(a.step_id == step_id, a.delivered == Delivered.YES, a.outcome.not_in(_REFUSALS))
+    absent_at = _absent_at(sa.select(t.step.c.submission_id).where(t.step.c.id == step_id).scalar_subquery())
+    query = sa.select(a.id).where(
+        a.step_id == step_id,
+        a.delivered == Delivered.YES,
+        a.outcome.not_in(_REFUSALS),
+        sa.or_(absent_at.is_(None), a.started_at >= absent_at),
+    )
     return tx.execute(query.order_by(a.id.desc())).scalars().first()
+
+
+def _absent_at(submission_id: int | sa.ScalarSelect[int]) -> sa.ScalarSelect[dt.datetime | None]:
+    """When a lookup or a person last found that it is not there."""
+    x = t.transition.c
+    found = sa.or_(x.evidence.startswith("lookup:"), x.evidence.startswith("task:"))
+    absent = sa.select(sa.func.max(x.at)).where(x.submission_id == submission_id, x.after == Submission.READY, found)
+    return absent.scalar_subquery()
+
+
+def last_words(tx: Connection, submission_id: int) -> str:
+    """What the last attempt ended in, in the portal's words or the wire's; empty while none has ended."""
+    a = t.attempt.c
+    query = sa.select(a.words).where(a.submission_id == submission_id, a.words.is_not(None))
+    return tx.execute(query.order_by(a.number.desc())).scalars().first() or ""
 
 
 _REFUSALS = ("Rejected", "Duplicate")
@@ -225,16 +255,8 @@ def is_in_the_open(tx: Connection, submission_id: int) -> bool:
 
     It was tried, is not known to be undelivered, and neither a lookup nor a person has found it absent since.
     """
-    a, x = t.attempt.c, t.transition.c
-    absent_at = (
-        sa.select(sa.func.max(x.at))
-        .where(
-            x.submission_id == submission_id,
-            x.after == Submission.READY,
-            sa.or_(x.evidence.startswith("lookup:"), x.evidence.startswith("task:")),
-        )
-        .scalar_subquery()
-    )
+    a = t.attempt.c
+    absent_at = _absent_at(submission_id)
     receipted = sa.select(t.step.c.id).where(t.step.c.done_at.is_not(None))
     query = sa.select(a.id).where(
         a.submission_id == submission_id,

@@ -30,6 +30,7 @@ from hub.delivery.related import DELIVERED, WAITS, Dependency, depends, prior, r
 from hub.delivery.workspace import Requirements, Workspace
 from hub.requirements.customers import Route, route
 from hub.requirements.finding import Finding, Severity
+from hub.schedule import send_by
 from hub.store import tables as t
 from hub.yamlsource import SourceError
 
@@ -149,6 +150,7 @@ def _load(tx: Connection, submission_id: int) -> Row[Any]:
             t.document.c.kind,
             t.document.c.number,
             t.revision.c.invoice,
+            t.revision.c.issue_date,
             t.revision.c.replaces_id,
         )
         .join(t.document, t.submission.c.document_id == t.document.c.id)
@@ -291,6 +293,7 @@ def _conclude(ws: Workspace, row: Row[Any], result: _Result) -> Submission:
                 mapping_version=result.requirements.mapping.version if result.requirements else None,
                 connector_version=result.connector_version,
                 depends_on_id=result.depends.document_id,
+                send_by=send_by(row.issue_date, account.send_within, account.cut_off) if account else None,
                 check_no=check_no,
             )
         )

@@ -7,6 +7,7 @@ be bound to exactly one submission is stored unmatched and shown; an unknown wor
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,67 +18,65 @@ from hub.contract.connector import OpenRef, Page, StatusEvent
 from hub.contract.errors import Reason
 from hub.contract.status import Concerns, Intake, Stage, Submission
 from hub.delivery import asking, attempts, evidence, ledger
+from hub.delivery.awaited import open_refs
 from hub.delivery.binding import bind
+from hub.delivery.heard import Round, order
 from hub.delivery.lifecycle import Happening, hear, stage_after
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
 from hub.store.database import StoreError, insert_new
 
 S = Submission
-_FINAL = (Stage.PAID, Stage.CANCELLED, Stage.REJECTED)
-_REMEMBERED = dt.timedelta(days=60)  # so long are ended ones still listened to: a payment can be reversed
 
 
-def collect(ws: Workspace, connection: str) -> int:
-    """Ask one connection what is new; how many events were new. A failure is written down and moves nothing."""
-    portal = ws.portal(connection)
-    connector = portal.for_reading()
-    if not connector.capabilities.statuses:
+def collect(ws: Workspace, connection: str, customers: Collection[str] | None = None) -> int:
+    """Ask one connection what is new; how many events were new. A failure is written down and moves nothing.
+
+    A portal that is asked customer by customer is asked about `customers` (its own ids; None: everybody with something
+    open), those first that were not asked about for longest. One's failure stops no other; two in a row end it.
+    """
+    capabilities = ws.portal(connection).for_reading().capabilities
+    if not capabilities.statuses:
         return 0
     at = ws.now()
     with ws.db.reading() as tx:
-        cursor = tx.execute(sa.select(t.connection.c.cursor).where(t.connection.c.key == connection)).scalar_one()
-        refs = _open_refs(tx, connection, at)
+        refs = open_refs(tx, connection, at)
+    poll = Round(ws, connection, refs, at)
+    asked: Sequence[str | None] = [None]
+    if capabilities.statuses_by_customer:
+        asked = order(ws, connection, refs, customers)
+    new = 0
+    for place, customer in enumerate(asked, 1):
+        new += _ask(ws, poll, customer, asked[place:])
+        if poll.is_over or ws.cancel.is_set():
+            break
+    return new
+
+
+def _ask(ws: Workspace, poll: Round, customer: str | None, rest: Sequence[str | None]) -> int:
+    """One call; what it tells is stored page by page, and only a call that ended well makes its accounts heard."""
     new = 0
     try:
-        for page in connector.statuses(cursor, refs):
-            new += store(ws, connection, page)
-            connector = portal.for_reading()  # each page has its own deadline
+        for stored in _pages(ws, poll.connection, [ref for _, ref in poll.covered(customer)]):
+            new += stored
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - a failed read is a fact about the connection, not about an invoice
         if not ws.cancel.is_set():  # what a stop cut off says nothing of the portal
-            _failed(ws, connection, error, at)
+            poll.failed(customer, error, rest)
         return new
-    with ws.db.writing("collect.heard") as tx:
-        tx.execute(
-            t.connection.update()
-            .where(t.connection.c.key == connection)
-            .values(polled_at=at, heard_at=at, poll_error=None)
-        )
+    poll.worked(customer)
     return new
 
 
-def _failed(ws: Workspace, connection: str, error: Exception, at: dt.datetime) -> None:
-    words = ws.archive.scrub.text(str(error) or type(error).__name__)
-    with ws.db.writing("collect.failed") as tx:
-        tx.execute(t.connection.update().where(t.connection.c.key == connection).values(polled_at=at, poll_error=words))
-        ledger.note(tx, f"connection:{connection}", at=at, actor=ledger.HUB, why=f"status poll failed: {words}")
-        asking.stop_for(tx, error, at=at, scrub=ws.archive.scrub, connection=connection, account=None)
-
-
-def _open_refs(tx: Connection, connection: str, at: dt.datetime) -> list[OpenRef]:
-    """Whose status is still awaited, or may yet change."""
-    s = t.submission.c
-    recent = sa.or_(s.since > at - _REMEMBERED, s.stage_since > at - _REMEMBERED)
-    over = sa.or_(s.state.in_((S.REFUSED, S.WITHDRAWN, S.SUPERSEDED)), sa.func.coalesce(s.stage, "").in_(_FINAL))
-    reached = sa.or_(s.first_attempt_at.is_not(None), s.sent_at.is_not(None))
-    query = (
-        sa.select(s.id, s.last_raw)
-        .where(s.connection == connection, reached, sa.or_(sa.not_(over), recent))
-        .order_by(s.id)
-    )
-    return [OpenRef(ledger.key_of(tx, row.id), row.last_raw) for row in tx.execute(query)]
+def _pages(ws: Workspace, connection: str, refs: list[OpenRef]) -> Iterator[int]:
+    """Ask, and store page by page; how many of its events were new."""
+    portal = ws.portal(connection)
+    with ws.db.reading() as tx:
+        cursor = tx.execute(sa.select(t.connection.c.cursor).where(t.connection.c.key == connection)).scalar_one()
+    for page in portal.for_reading().statuses(cursor, refs):
+        yield store(ws, connection, page)
+        portal.for_reading()  # each page has its own deadline
 
 
 def store(ws: Workspace, connection: str, page: Page) -> int:
@@ -169,11 +168,26 @@ def _store_one(
     return True
 
 
+# Statements of every delivery, made once.
+_WAITING = (
+    sa.select(t.event)
+    .where(t.event.c.submission_id == sa.bindparam("submission"), t.event.c.applied.is_(False))
+    .order_by(t.event.c.id)
+)
+_UNMATCHED = (
+    sa.select(t.event)
+    .where(
+        t.event.c.submission_id.is_(None),
+        t.event.c.connection == sa.bindparam("of"),
+        sa.or_(t.event.c.payload_id == sa.bindparam("payload"), t.event.c.portal_id == sa.bindparam("portal")),
+    )
+    .order_by(t.event.c.id)
+)
+
+
 def waiting(tx: Connection, submission_id: int) -> list[Row[Any]]:
     """The events of a submission that wait until the portal or a person has said what is true of it."""
-    e = t.event.c
-    query = sa.select(t.event).where(e.submission_id == submission_id, e.applied.is_(False)).order_by(e.id)
-    return list(tx.execute(query).all())
+    return list(tx.execute(_WAITING, {"submission": submission_id}).all())
 
 
 def replay(tx: Connection, ws: Workspace, submission_id: int) -> Submission:
@@ -181,18 +195,18 @@ def replay(tx: Connection, ws: Workspace, submission_id: int) -> Submission:
     row = ledger.lock(tx, submission_id)
     for event in _matched_at_last(tx, row):
         _listen(tx, row, event)
-    for event in waiting(tx, submission_id):
+    waited = waiting(tx, submission_id)
+    for event in waited:
         _apply(tx, ws, submission_id, event, actor=None)
-    return S(ledger.lock(tx, submission_id).state)
+    return S(ledger.lock(tx, submission_id).state if waited else row.state)
 
 
 def _matched_at_last(tx: Connection, row: Row[Any]) -> list[Row[Any]]:
     """The events of its connection that were stored unmatched and bear an id that is known to be its own by now."""
-    e = t.event.c
-    ids = [column == value for column, value in ((e.payload_id, row.payload_id), (e.portal_id, row.portal_id)) if value]
-    mine = sa.and_(e.submission_id.is_(None), e.connection == row.connection, sa.or_(sa.false(), *ids))
-    found = list(tx.execute(sa.select(t.event).where(mine).order_by(e.id)).all())
+    ids = {"of": row.connection, "payload": row.payload_id or None, "portal": row.portal_id or None}
+    found = list(tx.execute(_UNMATCHED, ids).all())
     if found:
+        mine = t.event.c.id.in_([event.id for event in found])
         tx.execute(t.event.update().where(mine).values(submission_id=row.id, applied=False))
     return found
 

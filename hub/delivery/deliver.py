@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import random
 import traceback
 from dataclasses import dataclass
 from typing import Any
@@ -19,17 +20,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from hub import durable
-from hub.contract.connector import Connector, Lookup, Receipt, Repeat
+from hub.contract.connector import Connector, Lookup, Receipt
 from hub.contract.errors import NeedsHuman, PortalError, Reason, Rejected, Scope, Transient
 from hub.contract.status import Delivered, Intake, Submission
-from hub.delivery import asking, attempts, collect, evidence, ledger
+from hub.delivery import asking, attempts, breaker, collect, evidence, late, ledger
 from hub.delivery.asking import TaskKind
 from hub.delivery.ledger import FencedOutError
-from hub.delivery.lifecycle import Happening, IllegalMoveError
+from hub.delivery.lifecycle import Happening
 from hub.delivery.reconcile import judge_before_first
 from hub.delivery.registry import CALL_SECONDS, Portal
-from hub.delivery.verdict import Verdict, after_error, backoff
+from hub.delivery.verdict import Verdict, after_error, backoff, not_sent
 from hub.delivery.workspace import Workspace
+from hub.schedule import last_fire, open_now
 from hub.store import tables as t
 from hub.store.database import StoreError
 
@@ -40,9 +42,12 @@ _log = logging.getLogger(__name__)
 def due(ws: Workspace, connection: str, *, limit: int = 1000) -> list[int]:
     """Submissions of a connection that may go now, most urgent first."""
     s = t.submission.c
+    at = ws.now()
+    if not may_submit(ws, connection) or not ws.arming.may_send():
+        return []
     query = (
         sa.select(s.id)
-        .where(s.connection == connection, ledger.may_go(ws.now()))
+        .where(s.connection == connection, ledger.may_go(at), _has_come(ws, connection, at))
         .order_by(s.send_by.asc().nulls_last(), s.id)
         .limit(limit)
     )
@@ -50,26 +55,47 @@ def due(ws: Workspace, connection: str, *, limit: int = 1000) -> list[int]:
         return list(tx.execute(query).scalars())
 
 
+def may_submit(ws: Workspace, connection: str) -> bool:
+    """Whether these are hours in which this connection submits."""
+    known = ws.config.connections.get(connection)
+    return known is None or open_now(known.submitting.calendars, ws.now())
+
+
+def _has_come(ws: Workspace, connection: str, at: dt.datetime) -> sa.ColumnElement[bool]:
+    """Where a connection submits at certain times: what was ready by the last of them, and what is tried again."""
+    known = ws.config.connections.get(connection)
+    if known is None or known.submitting.cron is None:
+        return sa.true()
+    s = t.submission.c
+    came = last_fire(known.submitting, at)
+    ready = sa.false() if came is None else s.since <= came
+    return sa.or_(ready, s.tries > 0, s.first_attempt_at.is_not(None))
+
+
 def deliver(ws: Workspace, submission_id: int) -> Submission | None:
     """Bring one ready submission to its portal; the state it came to, or None if it was not to be had now."""
+    if ws.arming.refused:
+        return None
     at = ws.now()
     with ws.db.writing("deliver.claim") as tx:
-        fence = ledger.claim(tx, submission_id, owner=ws.owner, until=at + LEASE, at=at)
-        if fence is None:
+        claim = ledger.claim(tx, submission_id, owner=ws.owner, until=at + LEASE, at=at)
+        if claim is None:
             return None
         row = ledger.lock(tx, submission_id)
+        if claim.failures >= breaker.OPENS_AFTER:
+            breaker.try_one(tx, connection=row.connection, account=row.account, until=at + LEASE)
         steps = attempts.steps_of(tx, submission_id)
     try:
-        _Run(ws, ws.portal(row.connection), row, fence).go(steps)
+        _Run(ws, ws.portal(row.connection), row, claim.fence, claim.failures).go(steps)
     except FencedOutError as error:
         _log.warning("%s", error)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - nothing may stay in sending when nobody sends it
         _log_defect(ws, error)
-        _drop(ws, row, fence, error)
+        _drop(ws, row, claim.fence, error)
     with ws.db.reading() as tx:
-        return Submission(tx.execute(sa.select(t.submission.c.state).where(t.submission.c.id == row.id)).scalar_one())
+        return ledger.state_of(tx, row.id)
 
 
 def _drop(ws: Workspace, row: Row[Any], fence: int, error: Exception) -> None:
@@ -98,6 +124,7 @@ class _Run:
     portal: Portal
     row: Row[Any]
     fence: int
+    failures: int  # of the portal in a row, when this one was claimed
 
     def go(self, steps: list[Row[Any]]) -> None:
         """Ask first, then take each step that has not worked yet, as far as it goes."""
@@ -113,10 +140,11 @@ class _Run:
     def point_of_no_return(self) -> None:
         """Right before the wire: lease and fence must still be ours, and nobody may have called a stop."""
         with self.ws.db.reading() as tx:
+            refusal = self.ws.arming.refusal(tx)
             mine = ledger.still_mine(tx, self.row.id, self.fence, self.ws.now())
-        if not mine or self.ws.cancel.is_set():
-            why = "the hub is stopping" if mine else "the time for this attempt ran out"
-            raise Transient(f"not sent: {why}", delivered=Delivered.NO)
+        if refusal or not mine or self.ws.cancel.is_set():
+            why = refusal or ("the hub is stopping" if mine else "the time for this attempt ran out")
+            raise Transient(f"not sent: {why}", delivered=Delivered.NO, scope=Scope.INVOICE)
 
     def may_go_first(self) -> bool:
         """Before the first attempt a portal that can be asked is asked: somebody may have keyed it in by hand."""
@@ -142,17 +170,19 @@ class _Run:
         at = self.ws.now()
         scrub = self.ws.archive.scrub
         words = scrub.text(str(error) or type(error).__name__)
-        retry_after = error.retry_after if isinstance(error, Transient) else None
         tries = int(self.row.tries) + 1
         fact: dict[str, Any] = {"at": at, "fence": self.fence, "reason": Reason(words), "tries": tries}
         why = f"could not ask the portal first: {words}"
         with self.ws.db.writing("deliver.give-back") as tx:
+            self.under_fence(tx)
+            held = self.judge_portal(tx, error, at=at, words=words)
+            verdict = not_sent(error, tries=tries, held=held, spread=random.random())  # noqa: S311 - spreads retries
+            due_at = None if verdict.due_in is None else at + verdict.due_in
+            ledger.move(tx, self.row.id, verdict.happening, why=why, due_at=due_at, **fact)
             if isinstance(error, NeedsHuman) and error.scope is Scope.INVOICE:
-                ledger.move(tx, self.row.id, Happening.STUCK, why=why, **fact)
                 self.ask(tx, error, at=at)
-            else:
-                due_at = at + backoff(tries, retry_after)
-                ledger.move(tx, self.row.id, Happening.RETURNED, why=why, due_at=due_at, **fact)
+            elif verdict.happening is Happening.STUCK:
+                self.give_up(tx, tries, words, at=at)
             asking.stop_for(tx, error, at=at, scrub=scrub, connection=self.portal.key, account=self.row.account)
 
     def take(self, step: Row[Any], *, last: bool) -> bool:
@@ -166,11 +196,11 @@ class _Run:
         with self.ws.db.writing("deliver.begin") as tx:
             begun = attempts.begin(tx, self.row, step, fence=self.fence, at=at, lease_until=at + LEASE)
             attempt_id = begun.attempt_id
-            done = attempts.receipts_of(attempts.steps_of(tx, self.row.id))
+            done = attempts.receipts_of(attempts.steps_of(tx, self.row.id)) if step.position else {}
             evidence.chain(tx, "sent", step.body_sha256, at=at, submission_id=self.row.id, attempt_id=attempt_id)
-        self.ws.marks.raise_to(self.portal.key, begun.mark)
         connector = self.connector()
         try:
+            self.ws.arming.raise_to(self.portal.key, begun.mark)
             receipt = connector.submit(attempts.step_from_row(step, content), done)
         except Exception as error:  # noqa: BLE001 - whatever it is, the ledger must know how this attempt ended
             durable.landed("portal.answered")
@@ -203,17 +233,19 @@ class _Run:
         try:
             with self.ws.db.writing("deliver.succeed") as tx:
                 self.under_fence(tx)
+                if self.failures:
+                    breaker.worked(tx, connection=self.portal.key, account=self.row.account, at=at)
                 attempts.end(tx, attempt_id, end)
                 attempts.keep_receipt(tx, step.id, receipt, at)
                 if last:
                     self.arrive(tx, attempt_id, receipt, at=at)
                 else:
-                    known = _known_by(receipt)
+                    known = attempts.known_by(receipt)
                     if known:
                         tx.execute(t.submission.update().where(t.submission.c.id == self.row.id).values(**known))
                 self.prove(tx, reply, attempt_id, at=at)
         except FencedOutError:
-            self.keep_late(step, attempt_id, end, receipt, last=last)
+            late.keep(self.ws, self.row.id, step, attempt_id, end, receipt, last=last)
             raise
         return not last
 
@@ -228,7 +260,7 @@ class _Run:
         """The last step worked: it is sent, and what the portal said meanwhile is listened to."""
         fact: dict[str, Any] = {"at": at, "actor": f"portal:{self.portal.key}", "evidence": f"attempt:{attempt_id}"}
         why = f"the portal took it: {receipt.words}" if receipt.words else "the portal took it"
-        values = _known_by(receipt) | {"sent_at": at, "tries": 0}
+        values = attempts.known_by(receipt) | {"sent_at": at, "tries": 0}
         ledger.move(tx, self.row.id, Happening.DELIVERED, why=why, fence=self.fence, **fact, **values)
         if receipt.intake is Intake.ACCEPTED:
             why = "the portal accepted it in its reply"
@@ -255,13 +287,20 @@ class _Run:
             with self.ws.db.writing("deliver.fail") as tx:
                 now = self.under_fence(tx)
                 earlier = attempts.may_have_arrived(tx, step.id, besides=attempt_id) > 0
-                verdict = after_error(error, tries=now.tries, earlier_may_have_arrived=earlier, settles_within=settles)
+                verdict = after_error(
+                    error,
+                    tries=now.tries,
+                    earlier_may_have_arrived=earlier,
+                    settles_within=settles,
+                    held=self.judge_portal(tx, error, at=at, words=words),
+                    spread=random.random(),  # noqa: S311 - spreads retries, guards nothing
+                )
                 attempts.end(tx, attempt_id, end)
                 self.settle(tx, step, attempt_id, error, verdict, at=at, words=words)
                 if reply is not None:
                     self.prove(tx, reply, attempt_id, at=at)
         except FencedOutError:
-            self.keep_late(step, attempt_id, end, None, last=False)
+            late.keep(self.ws, self.row.id, step, attempt_id, end, None, last=False)
             raise
 
     def settle(
@@ -293,8 +332,29 @@ class _Run:
         )
         if isinstance(error, NeedsHuman) and error.scope is Scope.INVOICE:
             self.ask(tx, error, at=at, step=step.name)
+        elif verdict.happening is Happening.STUCK:
+            self.give_up(tx, ledger.lock(tx, self.row.id).tries, words, at=at)
         asking.stop_for(tx, error, at=at, scrub=scrub, connection=self.portal.key, account=self.row.account)
         collect.replay(tx, self.ws, self.row.id)
+
+    def judge_portal(self, tx: Connection, error: Exception, *, at: dt.datetime, words: str) -> bool:
+        """Whether the portal fails so often that nothing goes there for a while; an answer of any kind ends that."""
+        place: dict[str, Any] = {"connection": self.portal.key, "account": self.row.account, "at": at}
+        if isinstance(error, PortalError) and not isinstance(error, Transient) and self.failures:
+            breaker.worked(tx, **place)
+        return breaker.failed(tx, error, seen=self.failures, words=words, **place)
+
+    def give_up(self, tx: Connection, tries: int, words: str, *, at: dt.datetime) -> None:
+        """It failed too often while nothing was delivered: a person mends what only this one suffers from."""
+        asking.open_task(
+            tx,
+            TaskKind.DO,
+            at=at,
+            submission=ledger.lock(tx, self.row.id),
+            title=f"{ledger.key_of(tx, self.row.id).number} could not be sent {tries} times in a row: {words}",
+            action="It did not arrive, others go. Mend what the words name and answer --done: it is sent again. Or "
+            "answer --withdraw.",
+        )
 
     def ask(self, tx: Connection, error: NeedsHuman, *, at: dt.datetime, step: str = "") -> None:
         """The task that the connector asks for."""
@@ -313,68 +373,17 @@ class _Run:
     def prove(self, tx: Connection, reply: str, attempt_id: int, *, at: dt.datetime) -> None:
         evidence.chain(tx, "reply", reply, at=at, submission_id=self.row.id, attempt_id=attempt_id)
 
-    def keep_late(
-        self, step: Row[Any], attempt_id: int, end: attempts.End, receipt: Receipt | None, *, last: bool
-    ) -> None:
-        """The lease ran out before the answer came: it is evidence, and a yes to the last step settles the doubt."""
-        at = self.ws.now()
-        with self.ws.db.writing("deliver.late") as tx:
-            now = ledger.lock(tx, self.row.id)
-            attempts.end(tx, attempt_id, end, late=True)
-            if receipt is not None:
-                attempts.keep_receipt(tx, step.id, receipt, at)
-            if receipt is not None and last:
-                self.arrive_late(tx, now, step, attempt_id, receipt, at=at)
-            if end.reply_sha256 is not None:
-                self.prove(tx, end.reply_sha256, attempt_id, at=at)
-
-    def arrive_late(
-        self, tx: Connection, now: Row[Any], step: Row[Any], attempt_id: int, receipt: Receipt, *, at: dt.datetime
-    ) -> None:
-        """A yes that came after the lease had run out is a yes; whoever is about to send it again is shut out."""
-        why = f"the portal took it, and its answer came late: {receipt.words}".removesuffix(": ")
-        fact: dict[str, Any] = {"at": at, "actor": f"portal:{self.portal.key}", "evidence": f"attempt:{attempt_id}"}
-        try:
-            values: dict[str, Any] = _known_by(receipt) | {"sent_at": now.sent_at or at}
-            ledger.move(tx, now.id, Happening.FOUND, why=why, fence_up=True, **fact, **values)
-        except IllegalMoveError:
-            self.too_late(tx, now, step, attempt_id, why, at=at)
-            return
-        asking.close_tasks(tx, now.id, (TaskKind.LOOK,), at=at, by=fact["actor"], answer=why)
-        collect.replay(tx, self.ws, now.id)
-
-    def too_late(
-        self, tx: Connection, now: Row[Any], step: Row[Any], attempt_id: int, why: str, *, at: dt.datetime
-    ) -> None:
-        """It came to another end meanwhile: a person is asked, unless both say that the portal has it, and has one."""
-        known = now.state in {Submission.SENT, Submission.ACCEPTED}
-        twice = step.repeat == Repeat.UNSAFE and attempts.may_have_arrived(tx, step.id, besides=attempt_id) > 0
-        if known and not twice:
-            return
-        said = "it may stand there twice" if known else f"it is {now.state} here"
-        asking.open_task(
-            tx,
-            TaskKind.DECIDE,
-            at=at,
-            submission=now,
-            step=f"attempt:{attempt_id}",
-            title=f"What is true? {said}, and {why}",
-            action="Look at the portal and answer what is true. Until then no correction is taken.",
-        )
-
 
 def _a_person_looked(tx: Connection, submission_id: int) -> bool:
     """Whether a person has looked at what stands at the portal under this number, and said that it is not this one."""
-    k = t.task.c
-    query = sa.select(k.id).where(
-        k.submission_id == submission_id, k.kind == TaskKind.LOOK, k.answer.startswith("not-there")
-    )
-    return tx.execute(query).first() is not None
+    return tx.execute(_LOOKED, {"submission": submission_id}).first() is not None
 
 
-def _known_by(receipt: Receipt) -> dict[str, Any]:
-    """What the portal's reply says it knows the document by."""
-    return {"portal_id": receipt.refs.portal_id} if receipt.refs.portal_id else {}
+_LOOKED = sa.select(t.task.c.id).where(
+    t.task.c.submission_id == sa.bindparam("submission"),
+    t.task.c.kind == TaskKind.LOOK,
+    t.task.c.answer.startswith("not-there"),
+)
 
 
 def _log_defect(ws: Workspace, error: Exception) -> None:

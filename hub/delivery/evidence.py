@@ -27,6 +27,8 @@ from hub.store.blobs import Blobs
 _GONE = b"[secret]"
 _SHORTEST = 6  # a shorter secret would blank out ordinary text; configuration refuses it
 _CHAIN_LOCK = 0x6875_62  # PostgreSQL's advisory lock for appending
+_LAST = sa.select(t.evidence.c.link).order_by(t.evidence.c.id.desc()).limit(1)  # made once: every delivery uses it
+_APPEND = t.evidence.insert()
 _log = logging.getLogger(__name__)
 
 
@@ -114,21 +116,22 @@ def chain(
     """Append one document to the chain; the last thing of a transaction, for the others wait for its end."""
     if tx.dialect.name == "postgresql":
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK)))
-    last = tx.execute(sa.select(t.evidence.c.link).order_by(t.evidence.c.id.desc()).limit(1)).scalar_one_or_none()
+    last = tx.execute(_LAST).scalar_one_or_none()
     salt = secrets.token_hex(16)
     salted = _salted(sha256, salt)
     facts = (kind, submission_id, attempt_id, at)
     tx.execute(
-        t.evidence.insert().values(
-            at=at,
-            kind=kind,
-            submission_id=submission_id,
-            attempt_id=attempt_id,
-            sha256=sha256,
-            salt=salt,
-            salted=salted,
-            link=_link(last or "", *facts, salted),
-        )
+        _APPEND,
+        {
+            "at": at,
+            "kind": kind,
+            "submission_id": submission_id,
+            "attempt_id": attempt_id,
+            "sha256": sha256,
+            "salt": salt,
+            "salted": salted,
+            "link": _link(last or "", *facts, salted),
+        },
     )
 
 

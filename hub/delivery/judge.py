@@ -59,6 +59,7 @@ class Known:
     looked_since_duplicate: bool  # one settled look after the duplicate found nothing already
     said_there: str = ""  # in what words the portal said by itself that it has it
     refusal: Refusal | None = None
+    last_words: str = ""  # of the last attempt: the portal's, or the wire's
 
 
 @dataclass(frozen=True)
@@ -86,22 +87,22 @@ def whose(found: Found, key: InvoiceKey, *, bound_elsewhere: bool) -> Whose | No
     return Whose.OURS_BY_CONTENT if same else Whose.UNCLEAR
 
 
-_OURS = (Whose.OURS_BY_ID, Whose.OURS_BY_CONTENT)
-_LIVE = (FoundState.DRAFT, FoundState.SUBMITTED)
+OURS = (Whose.OURS_BY_ID, Whose.OURS_BY_CONTENT)
+LIVE = (FoundState.DRAFT, FoundState.SUBMITTED)
 
 
 def judge(candidates: Sequence[Candidate], known: Known) -> Judgement:
     """What the portal's documents mean for a submission in doubt."""
     if known.kind is Kind.CANCELLATION:
         return _judge_cancellation(candidates, known)
-    live = [c for c in candidates if c.found.state in _LIVE]
-    settled = _by_presence([c for c in live if c.whose in _OURS], known)
+    live = [c for c in candidates if c.found.state in LIVE]
+    settled = _by_presence([c for c in live if c.whose in OURS], known)
     if settled is not None:
         return settled
     unclear = _unclear(candidates, live, known)
     if unclear:
         return Judgement(Happening.STUCK, unclear)
-    refused = [c.found for c in candidates if c.found.state is FoundState.REFUSED and c.whose in _OURS]
+    refused = [c.found for c in candidates if c.found.state is FoundState.REFUSED and c.whose in OURS]
     if not refused:
         return _absent(known)
     reasons = refused[-1].reasons or (Reason("the portal shows it as refused and gives no reason"),)
@@ -165,7 +166,11 @@ def _absent(known: Known) -> Judgement:
         ),
         (
             known.resends >= MAX_RESENDS,
-            Judgement(stuck, f"sent {known.resends + 1} times, and the portal shows no trace of it"),
+            Judgement(
+                stuck,
+                f"sent {known.resends + 1} times, and the portal shows no trace of it; the last ended in: "
+                f"{known.last_words}",
+            ),
         ),
     )
     resend = Judgement(Happening.ABSENT, absent, resend=True)
@@ -174,7 +179,7 @@ def _absent(known: Known) -> Judgement:
 
 def _judge_cancellation(candidates: Sequence[Candidate], known: Known) -> Judgement:
     """A cancellation is settled by the state of its original, never by a document being there."""
-    ours = [c.found for c in candidates if c.whose in _OURS]
+    ours = [c.found for c in candidates if c.whose in OURS]
     void = [found for found in ours if found.state is FoundState.VOID]
     if void:
         return Judgement(Happening.FOUND, "the portal shows the original as cancelled", found=void[0])

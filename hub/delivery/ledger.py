@@ -6,6 +6,8 @@ Nobody else writes the state of a submission: `move` asks the lifecycle, changes
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,10 +22,17 @@ from hub.delivery import lifecycle
 from hub.delivery.lifecycle import Happening
 from hub.store import tables as t
 from hub.store.database import Database
+from hub.store.types import Utc
 
 _REASONS = TypeAdapter(tuple[Reason, ...])
 _STAMP = TypeAdapter(Stamp)
 HUB = "hub"
+
+# Statements of every delivery, made once: to build one costs more than to run it.
+_NOTE = t.transition.insert()
+_THIS = t.submission.c.id == sa.bindparam("this")
+_LOCK = sa.select(t.submission).where(_THIS).with_for_update(key_share=True)
+CHANGE = t.submission.update().where(_THIS)  # of the submission `this`; the columns are the other parameters
 
 
 class FencedOutError(Exception):
@@ -71,16 +80,17 @@ def note(  # noqa: PLR0913 - a transition is these facts
 ) -> None:
     """Append one transition: who or what, when, why, on what evidence."""
     tx.execute(
-        t.transition.insert().values(
-            submission_id=submission_id,
-            subject=subject,
-            before=before,
-            after=after,
-            at=at,
-            actor=actor,
-            why=why,
-            evidence=evidence,
-        )
+        _NOTE,
+        {
+            "submission_id": submission_id,
+            "subject": subject,
+            "before": before,
+            "after": after,
+            "at": at,
+            "actor": actor,
+            "why": why,
+            "evidence": evidence,
+        },
     )
 
 
@@ -114,7 +124,7 @@ def move(  # noqa: PLR0913 - a transition is these facts
     changes = {"state": after, "since": at, "due_at": None, **reason_columns(reason), **lease, **values}
     if fence_up:
         changes["fence"] = row.fence + 1
-    tx.execute(t.submission.update().where(t.submission.c.id == submission_id).values(**changes))
+    tx.execute(CHANGE, {"this": submission_id, **changes})
     note(
         tx,
         "submission",
@@ -134,8 +144,7 @@ def lock(tx: Connection, submission_id: int) -> Row[Any]:
 
     Lock first, append to the evidence chain last: so no two transactions ever wait for each other.
     """
-    query = sa.select(t.submission).where(t.submission.c.id == submission_id).with_for_update(key_share=True)
-    return tx.execute(query).one()
+    return tx.execute(_LOCK, {"this": submission_id}).one()
 
 
 _ORIGINAL = t.submission.alias()
@@ -147,81 +156,115 @@ _ORIGINAL_IS_DELIVERED = sa.or_(  # a credit goes only while its invoice is, or 
     ),
     t.submission.c.waived.is_not(None),
 )
+_PLACES = ((t.connection, t.submission.c.connection), (t.account, t.submission.c.account))
 _DISARMED = sa.exists().where(t.instance.c.armed.is_(False))
 _MAY_GO = sa.and_(
     t.submission.c.state == Submission.READY,
     sa.not_(_DISARMED),
     t.submission.c.requirements_version.is_not(None),  # not since a waiver asked for another check
     _ORIGINAL_IS_DELIVERED,
-    *(
-        sa.not_(sa.exists().where(table.c.key == key, table.c.paused_at.is_not(None)))
-        for table, key in ((t.connection, t.submission.c.connection), (t.account, t.submission.c.account))
-    ),
+    *(sa.not_(sa.exists().where(table.c.key == key, table.c.paused_at.is_not(None))) for table, key in _PLACES),
 )
 
 
-def may_go(at: dt.datetime) -> sa.ColumnElement[bool]:
-    """What must hold of a submission that is claimed: ready, due, checked, its original delivered, and no pause."""
-    return sa.and_(_MAY_GO, sa.or_(t.submission.c.due_at.is_(None), t.submission.c.due_at <= at))
+def may_go(at: dt.datetime | sa.BindParameter[dt.datetime]) -> sa.ColumnElement[bool]:
+    """What must hold of a submission that is claimed: armed, ready, due, checked, its original delivered, no stop."""
+    held = (sa.exists().where(table.c.key == key, table.c.retry_at > at) for table, key in _PLACES)
+    due = sa.or_(t.submission.c.due_at.is_(None), t.submission.c.due_at <= at)
+    return sa.and_(_MAY_GO, due, *(sa.not_(holds) for holds in held))
 
 
-def claim(tx: Connection, submission_id: int, *, owner: str, until: dt.datetime, at: dt.datetime) -> int | None:
-    """Take a ready submission under a lease: its fence, or None if it is not to be had now.
+_CLAIM = (
+    t.submission.update()
+    .where(_THIS, may_go(sa.bindparam("now", type_=Utc)))
+    .values(fence=t.submission.c.fence + 1)
+    .returning(
+        t.submission.c.fence,
+        *(sa.select(table.c.failures).where(table.c.key == key).scalar_subquery() for table, key in _PLACES),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A submission that is ours to send for a while."""
+
+    fence: int
+    failures: int  # in a row, of its connection or its account, whichever has more
+
+
+def claim(tx: Connection, submission_id: int, *, owner: str, until: dt.datetime, at: dt.datetime) -> Claim | None:
+    """Take a ready submission under a lease; None if it is not to be had now.
 
     One UPDATE decides, so that of two workers one gets it.
     """
-    s = t.submission.c
-    fence: int | None = tx.execute(
-        t.submission.update()
-        .where(s.id == submission_id, may_go(at))
-        .values(
-            state=lifecycle.move(Submission.READY, Happening.CLAIMED),
-            since=at,
-            fence=s.fence + 1,
-            lease_owner=owner,
-            lease_until=until,
-            due_at=None,
-        )
-        .returning(s.fence)
-    ).scalar_one_or_none()
-    if fence is not None:
-        note(
-            tx,
-            "submission",
-            before=Submission.READY,
-            after=Submission.SENDING,
-            at=at,
-            actor=HUB,
-            why=f"claimed by {owner}",
-            submission_id=submission_id,
-        )
-    return fence
+    state = lifecycle.move(Submission.READY, Happening.CLAIMED)
+    lease = {"lease_owner": owner, "lease_until": until}
+    taken = tx.execute(
+        _CLAIM, {"this": submission_id, "now": at, "state": state, "since": at, "due_at": None, **lease}
+    ).one_or_none()
+    if taken is None:
+        return None
+    note(
+        tx,
+        "submission",
+        before=Submission.READY,
+        after=Submission.SENDING,
+        at=at,
+        actor=HUB,
+        why=f"claimed by {owner}",
+        submission_id=submission_id,
+    )
+    fence, *counts = taken
+    return Claim(fence, max(count or 0 for count in counts))
+
+
+def state_of(tx: Connection, submission_id: int) -> Submission:
+    """The state of a submission."""
+    return Submission(tx.execute(_STATE, {"this": submission_id}).scalar_one())
+
+
+_STATE = sa.select(t.submission.c.state).where(_THIS)
 
 
 def still_mine(tx: Connection, submission_id: int, fence: int, at: dt.datetime) -> bool:
     """Whether lease and fence still hold, and the workspace is armed; asked right before the wire."""
-    s = t.submission.c
-    query = sa.select(s.id).where(
-        s.id == submission_id,
-        s.state == Submission.SENDING,
-        s.fence == fence,
-        s.lease_until > at,
-        sa.not_(_DISARMED),
-    )
-    return tx.execute(query).first() is not None
+    return tx.execute(_STILL_MINE, {"this": submission_id, "mine": fence, "now": at}).first() is not None
+
+
+_STILL_MINE = sa.select(t.submission.c.id).where(
+    _THIS,
+    t.submission.c.state == Submission.SENDING,
+    t.submission.c.fence == sa.bindparam("mine"),
+    t.submission.c.lease_until > sa.bindparam("now"),
+    sa.not_(_DISARMED),
+)
 
 
 def key_of(tx: Connection, submission_id: int) -> InvoiceKey:
     """What a portal is asked for this submission by."""
-    s, d, r = t.submission.c, t.document.c, t.revision.c
-    row = tx.execute(
-        sa.select(
-            t.submission, d.entity, d.customer, d.kind, d.number, r.shown_number, r.issue_date, r.total, r.currency
-        )
-        .join(t.document, s.document_id == d.id)
-        .join(t.revision, s.revision_id == r.id)
-        .where(s.id == submission_id)
-    ).one()
+    return _as_key(tx.execute(_KEY, {"this": submission_id}).one())
+
+
+def keys(tx: Connection, *where: sa.ColumnElement[bool]) -> Iterator[tuple[Row[Any], InvoiceKey]]:
+    """The submissions that match, in the order in which they were made: each row, and what a portal is asked by."""
+    for row in tx.execute(_KEYS.where(*where)):
+        yield row, _as_key(row)
+
+
+_s, _d, _r = t.submission.c, t.document.c, t.revision.c
+_KEYS = (
+    sa.select(_s.id, _s.account, _s.last_raw, _d.entity, _d.customer, _d.kind, _d.number)
+    .add_columns(_s.portal_customer, _s.payload_id, _s.portal_id, _s.first_attempt_at, _s.last_attempt_at)
+    .add_columns(_r.shown_number, _r.issue_date, _r.total, _r.currency)
+    .join(t.document, _s.document_id == _d.id)
+    .join(t.revision, _s.revision_id == _r.id)
+    .order_by(_s.id)
+)
+_KEY = _KEYS.where(_THIS)
+
+
+def _as_key(row: Row[Any]) -> InvoiceKey:
     return InvoiceKey(
         entity=row.entity,
         customer=row.customer,

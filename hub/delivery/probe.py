@@ -14,7 +14,9 @@ def check_connection(ws: Workspace, connection: str) -> Checked:
     known = ws.config.connections
     if connection not in known:
         raise LookupError(f"hub.yaml has no connection {connection!r}{did_you_mean(connection, known)}")
-    return ws.portal(connection).for_reading().check()
+    portal = ws.portal(connection)
+    with portal.slot():
+        return portal.for_reading().check()
 
 
 def resume(ws: Workspace, connection: str, *, by: str) -> tuple[str, ...]:

@@ -17,18 +17,20 @@ from sqlalchemy.engine import Connection, Row
 
 from hub.contract.connector import Found, FoundState, InvoiceKey, Lookup, Receipt, Refs, Repeat
 from hub.contract.errors import NeedsHuman, Reason, Rejected, Scope, Transient
-from hub.contract.invoice import Kind, Money
-from hub.contract.status import Concerns, Delivered, Intake, Submission
+from hub.contract.invoice import Kind
+from hub.contract.status import Concerns, Intake, Submission
 from hub.delivery import asking, attempts, collect, evidence, ledger
-from hub.delivery.binding import was_refused
-from hub.delivery.judge import Candidate, Judgement, Known, Refusal, Whose, judge, whose
+from hub.delivery.candidates import candidates
+from hub.delivery.judge import Judgement, Known, Refusal, judge
 from hub.delivery.lifecycle import Happening
+from hub.delivery.registry import Portal
 from hub.delivery.related import prior
 from hub.delivery.verdict import backoff
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
 
 _LOOK_AGAIN = dt.timedelta(minutes=1)
+_SILENCE = dt.timedelta(hours=2)  # so long may a portal leave a doubt unanswered before a person is told
 _LONGEST_LOOK = dt.timedelta(hours=1)
 _log = logging.getLogger(__name__)
 
@@ -86,38 +88,44 @@ def _recover_one(ws: Workspace, submission_id: int, lost: sa.ColumnElement[bool]
 def reconcile(ws: Workspace, submission_id: int) -> Submission:
     """Ask the portal about one submission in doubt and do what follows; the state it is in now."""
     with ws.db.reading() as tx:
-        row = _row(tx, submission_id)
+        row = read(tx, submission_id)
         if row.state != Submission.IN_DOUBT:
             return Submission(row.state)
         key = ledger.key_of(tx, submission_id)
         known = _known(tx, row)
     try:
-        connector = ws.portal(row.connection).for_reading()
-        capabilities = connector.capabilities
+        portal = ws.portal(row.connection)
+        capabilities = portal.for_reading().capabilities
         known = replace(known, could_ask=capabilities.lookup is not Lookup.NONE)
         asks = known.could_ask and (known.may_have_arrived > 0 or known.said_duplicate or known.refusal is not None)
-        found = connector.find(key) if asks else None
+        found = ask(portal, key) if asks else None
     except Exception as error:  # noqa: BLE001 - a look that failed proves nothing; it is made again later
         return _look_later(ws, row, error)
     with ws.db.reading() as tx:
-        judgement = judge(_candidates(tx, row, key, found or ()), known)
+        judgement = judge(candidates(tx, row, key, found or ()), known)
     return _apply(ws, row, judgement, found, settles=capabilities.settles_within)
+
+
+def ask(portal: Portal, key: InvoiceKey) -> list[Found]:
+    """What the portal has under this key, asked in one of its places. Raises what `find` raises."""
+    with portal.slot():
+        return portal.for_reading().find(key)
 
 
 def judge_before_first(ws: Workspace, submission_id: int, fence: int, key: InvoiceKey, found: list[Found]) -> bool:
     """Before the first attempt: True if nothing there stands in the way; else it is adopted, or a person is asked."""
     with ws.db.reading() as tx:
-        row = _row(tx, submission_id)
+        row = read(tx, submission_id)
         known = _known(tx, row)
-        candidates = _candidates(tx, row, key, found)
-    judgement = judge(candidates, known)
+        judgement = judge(candidates(tx, row, key, found), known)
     if judgement.happening in {Happening.ABSENT, Happening.REFUSED}:
         return True  # an earlier refusal of the same number is no obstacle: nothing of ours was sent yet
     _apply(ws, row, judgement, found, fence=fence)
     return False
 
 
-def _row(tx: Connection, submission_id: int) -> Row[Any]:
+def read(tx: Connection, submission_id: int) -> Row[Any]:
+    """A submission with its document's kind and its revision's place."""
     query = (
         sa.select(t.submission, t.document.c.kind, t.revision.c.seq, t.revision.c.replaces_id)
         .join(t.document, t.submission.c.document_id == t.document.c.id)
@@ -150,6 +158,7 @@ def _known(tx: Connection, row: Row[Any]) -> Known:
         looked_since_duplicate=row.duplicate_at is not None and row.looks > 0,
         said_there=_said_there(tx, step, waiting),
         refusal=_refusal(tx, row, step, waiting),
+        last_words=attempts.last_words(tx, row.id),
     )
 
 
@@ -186,56 +195,6 @@ def _reason(reasons: str | None, words: str) -> Reason:
     return next(iter(ledger.reasons_from_json(reasons)), Reason(words))
 
 
-def _candidates(tx: Connection, row: Row[Any], key: InvoiceKey, found: Sequence[Found]) -> list[Candidate]:
-    """What the portal shows under our number, and whose each is; what earlier revisions left there is theirs."""
-    holders = [_bound_elsewhere(tx, row, one) for one in found]
-    earlier = [left for holder, left in _left_by_earlier_revisions(tx, row) if holder not in holders]
-    candidates = []
-    for one, holder in zip(found, holders, strict=True):
-        belongs = whose(one, key, bound_elsewhere=holder is not None)
-        left = (one.total, one.state is FoundState.REFUSED)
-        if belongs in {Whose.OURS_BY_CONTENT, Whose.UNCLEAR} and left in earlier:
-            earlier.remove(left)
-            belongs = Whose.ANOTHERS
-        if belongs is not None:
-            candidates.append(Candidate(one, belongs))
-    return candidates
-
-
-def _left_by_earlier_revisions(tx: Connection, row: Row[Any]) -> list[tuple[int, tuple[Money | None, bool]]]:
-    """Each earlier revision of this document that reached the portal: its total, and whether it was refused."""
-    s, r, a = t.submission.c, t.revision.c, t.attempt.c
-    reached = sa.exists().where(a.submission_id == s.id, a.delivered.is_distinct_from(Delivered.NO))
-    refused_at_once = sa.exists().where(a.submission_id == s.id, a.outcome == Rejected.__name__)
-    rows = tx.execute(
-        sa.select(s.id, s.state, r.total, r.currency)
-        .join(t.revision, s.revision_id == r.id)
-        .where(
-            s.document_id == row.document_id,
-            r.seq < row.seq,
-            sa.or_(s.sent_at.is_not(None), reached, refused_at_once),
-        )
-    ).all()
-    return [
-        (one.id, (Money(one.total, one.currency), one.state == Submission.REFUSED or was_refused(tx, one.id)))
-        for one in rows
-    ]
-
-
-def _bound_elsewhere(tx: Connection, row: Row[Any], found: Found) -> int | None:
-    """Which other submission of ours this document at the portal is."""
-    s = t.submission.c
-    ids = [
-        column == value
-        for column, value in ((s.payload_id, found.refs.payload_id), (s.portal_id, found.refs.portal_id))
-        if value is not None
-    ]
-    if not ids:
-        return None
-    query = sa.select(s.id).where(s.connection == row.connection, s.id != row.id, sa.or_(*ids))
-    return tx.execute(query).scalars().first()
-
-
 def _look_later(ws: Workspace, row: Row[Any], error: Exception) -> Submission:
     """The portal could not be asked: the doubt stays, and the look is made again."""
     at = ws.now()
@@ -251,6 +210,8 @@ def _look_later(ws: Workspace, row: Row[Any], error: Exception) -> Submission:
         tx.execute(t.submission.update().where(t.submission.c.id == row.id).values(due_at=at + wait, looks=looks))
         why = f"the portal could not be asked: {scrub.text(str(error) or type(error).__name__)}"
         ledger.note(tx, "lookup", at=at, actor=ledger.HUB, why=why, submission_id=row.id)
+        if at - now.since >= _SILENCE:
+            asking.ask_why_it_is_silent(tx, now.connection, why, at=at)
         if isinstance(error, NeedsHuman) and error.scope is Scope.INVOICE:
             asking.open_for_human(
                 tx, error, at=at, scrub=scrub, connection=now.connection, account=now.account, submission=now
@@ -278,6 +239,9 @@ def _apply(
         if (now.since, now.fence) != (row.since, row.fence if fence is None else fence):
             _log.info("submission %s moved on meanwhile", row.id)
             return Submission(now.state)
+        if found is not None:
+            tx.execute(t.submission.update().where(t.submission.c.id == row.id).values(looked_at=at))
+            asking.it_answers(tx, row.connection, at=at)
         if judgement.happening is None:
             tx.execute(
                 t.submission.update()

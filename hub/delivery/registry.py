@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import pkgutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import connectors
 from hub.contract.connector import Attachments, Connector, Context, Deadline, Evidence, Tokens
 from hub.delivery.gate import Gate
+from hub.delivery.slots import Slots
 
 CALL_SECONDS = 60.0  # the whole of one call to a portal, however many reads it takes
 
@@ -59,6 +61,8 @@ class Portal:
     connector: type[Connector]
     settings: Any
     gate: Gate
+    slots: Slots
+    cap: int | None  # fewer calls side by side than the connector allows
     evidence: Evidence
     attachments: Attachments
     cancel: threading.Event
@@ -91,6 +95,29 @@ class Portal:
     def for_reading(self) -> Connector:
         """This thread's connector for calls that change nothing at the portal."""
         return self.for_call(_nothing_to_send)
+
+    @property
+    def max_parallel(self) -> int:
+        """How many calls may be under way at this portal at once, over all processes."""
+        allowed = self.for_reading().capabilities.max_parallel
+        return min(allowed, self.cap or allowed)
+
+    @contextlib.contextmanager
+    def slot(self, *, seconds: float = CALL_SECONDS) -> Iterator[None]:
+        """A place for one piece of work at this portal; within another such block of this thread it is the same one.
+
+        Raises Transient (delivered: no) if no process gives one free in so many seconds, or a stop is called;
+        StoreError where the places cannot be counted.
+        """
+        if getattr(self._local, "has_slot", False):
+            yield
+            return
+        with self.slots.one(self.max_parallel, left=Deadline(seconds).left):
+            self._local.has_slot = True
+            try:
+                yield
+            finally:
+                self._local.has_slot = False
 
     def close(self) -> None:
         """Close every thread's connector."""

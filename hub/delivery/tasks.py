@@ -15,6 +15,7 @@ from hub.contract.errors import Reason, Scope
 from hub.contract.status import Submission
 from hub.delivery import attempts, collect, evidence, ledger
 from hub.delivery.asking import TaskKind, ask_to_delete_draft, close_tasks
+from hub.delivery.compare import MISSING_TASK
 from hub.delivery.lifecycle import Happening, IllegalMoveError
 from hub.delivery.related import WAITS
 from hub.delivery.workspace import Workspace
@@ -172,6 +173,10 @@ def _move(tx: Connection, task: Row[Any], submission: Row[Any], say: Say, spoken
         values |= {"tries": 0, "resends": 0, "looks": 0, "duplicate_at": None, "due_at": at}
         if submission.first_attempt_at is None and task.kind == TaskKind.DECIDE:
             values |= {"waived": json.dumps([WAITS]), "requirements_version": None}
+        if not attempts.steps_of(tx, submission.id):
+            values["requirements_version"] = None  # it was adopted before it was checked, so there is nothing to send
+        if task.step == MISSING_TASK and submission.state == Submission.ACCEPTED:
+            ledger.move(tx, submission.id, Happening.STUCK, **fact)
     reason = Reason(spoken.words) if say is Say.REFUSED else None
     ledger.move(tx, submission.id, _HAPPENINGS[say], reason=reason, **fact, **values)
     if say is Say.NOT_THERE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import random
 from dataclasses import dataclass
 
 from hub.contract.errors import (
@@ -20,6 +19,7 @@ from hub.contract.errors import (
 from hub.contract.status import Delivered
 from hub.delivery.lifecycle import Happening
 
+MAX_TRIES = 15  # that did not arrive, in a row: over six hours, as cXML's own advice has it (portals/ariba.md 3.2)
 _FIRST_PAUSE = dt.timedelta(seconds=5)
 _LONGEST_PAUSE = dt.timedelta(hours=1)
 
@@ -45,20 +45,30 @@ def stops(error: Exception) -> Scope | None:
     return None
 
 
-def backoff(tries: int, retry_after: dt.timedelta | None = None) -> dt.timedelta:
-    """How long to wait after `tries` attempts in a row that did not arrive; never less than the portal asked for."""
+def backoff(tries: int, retry_after: dt.timedelta | None = None, *, spread: float = 0.5) -> dt.timedelta:
+    """How long to wait after `tries` attempts in a row that did not arrive; never less than the portal asked for.
+
+    `spread` from 0 to 1 shifts it by up to a fifth, so that what failed together does not come back together.
+    """
     doubled: dt.timedelta = min(_FIRST_PAUSE * 2.0 ** min(max(tries - 1, 0), 20), _LONGEST_PAUSE)
-    jittered: dt.timedelta = doubled * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
-    return max(jittered, retry_after or dt.timedelta(0))
+    return max(doubled * (0.8 + 0.4 * spread), retry_after or dt.timedelta(0))
 
 
 def after_error(
-    error: Exception, *, tries: int, earlier_may_have_arrived: bool, settles_within: dt.timedelta
+    error: Exception,
+    *,
+    tries: int,
+    earlier_may_have_arrived: bool,
+    settles_within: dt.timedelta,
+    held: bool = False,
+    spread: float = 0.5,
 ) -> Verdict:
-    """What `error` means. An exception that is no PortalError is a defect of the connector: it may have arrived."""
+    """What `error` means. An exception that is no PortalError is a defect of the connector: it may have arrived.
+
+    `held`: the portal fails for all, so that this one is not to blame for its tries.
+    """
     delivered = error.delivered if isinstance(error, PortalError) else Delivered.UNKNOWN
     reason = Reason(str(error) or type(error).__name__)
-    pause = stops(error)
     if isinstance(error, Duplicate):
         return Verdict(Happening.DOUBTED, settles_within, error.reasons[0] if error.reasons else reason, duplicate=True)
     if delivered is not Delivered.NO:
@@ -68,8 +78,17 @@ def after_error(
         if earlier_may_have_arrived:  # the refusal may speak of a second one beside the first
             return Verdict(Happening.DOUBTED, settles_within, because)
         return Verdict(Happening.REFUSED, reason=because)
+    return not_sent(error, tries=tries, held=held, spread=spread)
+
+
+def not_sent(error: Exception, *, tries: int, held: bool, spread: float) -> Verdict:
+    """What follows where nothing left, or it certainly did not arrive: it goes again, or a person is asked."""
+    reason = Reason(str(error) or type(error).__name__)
     if isinstance(error, NeedsHuman) and error.scope is Scope.INVOICE:
         return Verdict(Happening.STUCK, reason=reason)
+    if stops(error):
+        return Verdict(Happening.RETURNED, dt.timedelta(0), reason)
     retry_after = error.retry_after if isinstance(error, Transient) else None
-    wait = dt.timedelta(0) if pause else backoff(tries, retry_after)
-    return Verdict(Happening.RETURNED, wait, reason)
+    if tries >= MAX_TRIES and not held and retry_after is None:
+        return Verdict(Happening.STUCK, reason=reason)
+    return Verdict(Happening.RETURNED, backoff(tries, retry_after, spread=spread), reason)

@@ -16,16 +16,20 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.config import Account, Config, load_config
+from hub.config import Connection as ConnectionConfig
 from hub.delivery import ledger, registry
+from hub.delivery.arming import Arming
 from hub.delivery.evidence import Archive, Scrubber
 from hub.delivery.gate import Gate
-from hub.delivery.marks import Marks
+from hub.delivery.passes import Passes
 from hub.delivery.registry import Portal
+from hub.delivery.slots import Locks, Slots, locks_beside
 from hub.requirements.customers import Directory
 from hub.requirements.extensions import load_extensions
 from hub.requirements.mapping import Mapping, load_mapping
 from hub.requirements.paths import Facts
 from hub.requirements.rules import Rulebook, load_rules
+from hub.sources.folder import Folder
 from hub.store import tables as t
 from hub.store.blobs import Blobs
 from hub.store.database import Database
@@ -60,7 +64,9 @@ class Workspace:
     archive: Archive
     directory: Directory
     portals: dict[str, Portal]
-    marks: Marks
+    arming: Arming
+    passes: Passes
+    locks: Locks
     now: Callable[[], dt.datetime] = utc_now
     cancel: threading.Event = field(default_factory=threading.Event)
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}")
@@ -121,7 +127,8 @@ class Workspace:
             entity=self.config.entities[account.entity].identifiers,
             customer=self.config.customers[account.customer].identifiers,
         )
-        version = hashlib.sha256(repr((rules.version, mapping.version, facts)).encode()).hexdigest()[:16]
+        deadline = (account.send_within, account.cut_off)
+        version = hashlib.sha256(repr((rules.version, mapping.version, facts, deadline)).encode()).hexdigest()[:16]
         return Requirements(rules, mapping, facts, version)
 
     def close(self) -> None:
@@ -129,44 +136,53 @@ class Workspace:
         self.cancel.set()
         for portal in self.portals.values():
             portal.close()
+        self.arming.leave()
+        self.passes.close()
+        self.locks.close()
         self.db.close()
 
 
-def open_workspace(folder: Path, *, now: Callable[[], dt.datetime] = utc_now) -> Workspace:
-    """Open the workspace in `folder`, making or updating its database; raises SourceError or StoreError."""
+def open_workspace(folder: Path, *, now: Callable[[], dt.datetime] = utc_now, state: Path | None = None) -> Workspace:
+    """Open the workspace in `folder`, making or updating its database; raises SourceError or StoreError.
+
+    `state`: where this machine's state files are kept, if not where the environment says.
+    """
     config = load_config(folder, registry.settings_model)
     db = Database(config.database_url.get_secret_value())
     db.migrate()
     archive = Archive(Blobs(config.store), Scrubber(config.secrets()))
     cancel = threading.Event()
+    passes, locks = Passes(db), locks_beside(db)
     portals = {
         key: Portal(
             key=key,
             connector=registry.connector_class(connection.connector),
             settings=connection.settings,
-            gate=Gate(
-                {
-                    seconds: limit
-                    for name, seconds in _WINDOWS.items()
-                    if (limit := getattr(connection.limits, name)) is not None
-                },
-                cancel,
-            ),
+            gate=Gate(key, _limits(connection), passes, cancel),
+            slots=Slots(key, locks, cancel),
+            cap=connection.max_parallel,
             evidence=archive,
             attachments=archive.blobs,
             cancel=cancel,
         )
         for key, connection in config.connections.items()
     }
-    workspace = Workspace(config, db, archive, Directory(config), portals, Marks(_marks_file(config)), now, cancel)
+    arming = Arming(db, now, config.workspace, state)
+    workspace = Workspace(config, db, archive, Directory(config), portals, arming, passes, locks, now, cancel)
     _enter(workspace)
     return workspace
 
 
-def _marks_file(config: Config) -> Path:
-    folder = config.workspace / ".marks"
-    folder.mkdir(exist_ok=True)
-    return folder / "marks"
+def _limits(connection: ConnectionConfig) -> dict[float, int]:
+    """How many requests may go in any window of so many seconds."""
+    limits = ((seconds, getattr(connection.limits, name)) for name, seconds in _WINDOWS.items())
+    return {seconds: limit for seconds, limit in limits if limit is not None}
+
+
+def _taken_in(config: Config) -> Path | None:
+    """A `done` folder with something in it: a ledger that is new beside it is not the first one here."""
+    folders = (Folder(source.folder).done for source in config.sources.values())
+    return next((folder for folder in folders if folder.is_dir() and any(folder.iterdir())), None)
 
 
 def _enter(ws: Workspace) -> None:
@@ -175,12 +191,7 @@ def _enter(ws: Workspace) -> None:
     with ws.db.writing("workspace.enter") as tx:
         if not ws.db.is_sqlite:
             tx.execute(sa.text("LOCK TABLE instance IN SHARE ROW EXCLUSIVE MODE"))  # two may start at once
-        if tx.execute(sa.select(t.instance.c.id)).first() is None:
-            tx.execute(
-                t.instance.insert().values(
-                    id=secrets.token_hex(16), host=socket.gethostname(), created_at=at, armed=True, armed_at=at
-                )
-            )
+        ws.arming.enter(tx, taken_in=_taken_in(ws.config))
         insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
         for table, configured in ((t.connection, ws.config.connections), (t.account, ws.config.accounts)):
             for key, entry in configured.items():

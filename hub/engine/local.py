@@ -25,13 +25,17 @@ from hub.delivery.workspace import Workspace
 from hub.engine import work
 from hub.engine.guard import guarded
 from hub.engine.lane import Lane, close_lanes, open_lanes
+from hub.engine.polling import plan_of
 from hub.engine.work import Progress, plainly
+from hub.schedule import open_now
 from hub.sources.folder import QUIET_SECONDS
 from hub.store.database import StoreError
 
 CHECK_EVERY = dt.timedelta(seconds=2)
 RECONCILE_EVERY = dt.timedelta(seconds=1)
+PLAN_EVERY = dt.timedelta(seconds=5)  # at most so much later than planned is a poll
 SWEEP_EVERY = dt.timedelta(minutes=1)
+AUDIT_EVERY = dt.timedelta(minutes=5)
 GRACE_SECONDS = CALL_SECONDS + 15  # longer than a call to a portal may take in all
 _ONE_THREAD = "one thread"
 _LOOK_SECONDS = 0.2  # how soon a signal is noticed
@@ -68,6 +72,7 @@ def alone(ws: Workspace) -> Iterator[bool]:
 def once(ws: Workspace, progress: Progress = plainly, *, quiet: float = QUIET_SECONDS) -> None:
     """One pass of everything that is due now, in the order of an invoice's life. Raises BusyError, StoreError."""
     with alone(ws) as nobody_else:
+        ws.arming.say_so(alone=nobody_else)
         reconcile.recover(ws, alone=nobody_else)
         lanes = open_lanes(ws)
         try:
@@ -75,9 +80,10 @@ def once(ws: Workspace, progress: Progress = plainly, *, quiet: float = QUIET_SE
                 guarded(ws, f"scanning {source}", partial(_scan, ws, source, quiet=quiet))
             _all("reconciling", _looks(ws, lanes), progress)
             _check_and_deliver(ws, lanes, progress)
-            _all("collecting statuses", [asked for lane in lanes.values() for asked in lane.poll()], progress)
+            _all("collecting statuses", [asked for lane in _readable(ws, lanes) for asked in lane.poll()], progress)
             _check_and_deliver(ws, lanes, progress)
             guarded(ws, "looking for what is overdue", partial(collect.overdue, ws))
+            _all("looking again", _audits(ws, lanes), progress)
         except BaseException:
             ws.cancel.set()  # nothing more goes out, not even what a lane has begun but not yet sent
             raise
@@ -93,14 +99,24 @@ def _scan(ws: Workspace, source: str, *, quiet: float = QUIET_SECONDS) -> None:
         _log.error("the folder of source %s cannot be used: %s", source, error)
 
 
+def _readable(ws: Workspace, lanes: dict[str, Lane]) -> list[Lane]:
+    """The lanes whose portals may be asked now."""
+    at, connections = ws.now(), ws.config.connections
+    return [lane for key, lane in lanes.items() if open_now(connections[key].polling.calendars, at)]
+
+
 def _looks(ws: Workspace, lanes: dict[str, Lane]) -> list[Future[int]]:
-    """A look at everything in doubt whose time has come; what has no lane stays in doubt."""
-    return [
-        asked
-        for connection, doubtful in work.doubtful(ws).items()
-        if connection in lanes
-        for asked in lanes[connection].reconcile(doubtful)
-    ]
+    """A look at everything in doubt whose time has come; what has no lane, or a closed portal, stays in doubt.
+
+    Business hours hold for submits alone: whether something arrived is to be known soon.
+    """
+    doubtful = work.doubtful(ws)
+    return [asked for lane in _readable(ws, lanes) for asked in lane.reconcile(doubtful.get(lane.connection, ()))]
+
+
+def _audits(ws: Workspace, lanes: dict[str, Lane]) -> list[Future[int]]:
+    """A look at what seemed settled and may have changed unnoticed, as far as it is due."""
+    return [asked for lane in _readable(ws, lanes) for asked in lane.audit()]
 
 
 def _check_and_deliver(ws: Workspace, lanes: dict[str, Lane], progress: Progress) -> None:
@@ -143,11 +159,20 @@ class Scheduler:
         self._every(SWEEP_EVERY, "recovering", partial(reconcile.recover, ws, alone=False), _ONE_THREAD)
         self._every(SWEEP_EVERY, "looking for what is overdue", partial(collect.overdue, ws), _ONE_THREAD)
         self._every(RECONCILE_EVERY, "reconciling", lambda: self._heed(_looks(ws, self.lanes)))
+        self._every(AUDIT_EVERY, "looking again", lambda: self._heed(_audits(ws, self.lanes)), _ONE_THREAD)
         for key, lane in self.lanes.items():
             connection = ws.config.connections[key]
             self._every(connection.submit_every, f"delivering by {key}", partial(self._asking, lane.deliver_due))
-            self._every(connection.poll_every, f"collecting from {key}", partial(self._asking, lane.poll))
+            told = ws.portal(key).for_reading().capabilities
+            if told.statuses:
+                poll = partial(self._poll, lane, by_customer=told.statuses_by_customer)
+                self._every(min(connection.poll_every, PLAN_EVERY), f"collecting from {key}", poll)
         self._jobs.start()
+
+    def _poll(self, lane: Lane, *, by_customer: bool) -> None:
+        """Ask for the statuses whose turn it is; the ledger says when each was last asked for."""
+        if not lane.is_paused() and (due := plan_of(self.ws, lane.connection, by_customer=by_customer).due):
+            self._heed(lane.poll(due))
 
     def _every(self, interval: dt.timedelta, what: str, job: Callable[[], object], executor: str = "default") -> None:
         self._jobs.add_job(
@@ -232,6 +257,7 @@ def run(
 ) -> bool:
     """Work until SIGTERM or SIGINT; True if everything in flight ended. Raises BusyError, StoreError."""
     with alone(ws) as nobody_else:
+        ws.arming.say_so(alone=nobody_else)
         reconcile.recover(ws, alone=nobody_else)
         scheduler = Scheduler(ws)
         ended = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import subprocess
@@ -88,7 +89,7 @@ class Simulator:
         self.control("POST", "faults", {"fault": name, **options})
 
     def clear_faults(self) -> None:
-        """Disarm every fault and open the port again if it was shut."""
+        """Disarm every fault, let searches and feeds be honest, and open the port again if it was shut."""
         self.control("DELETE", "faults")
 
     def advance(self, number: str, **options: object) -> str:
@@ -114,6 +115,23 @@ class Simulator:
     def clock(self, offset_seconds: float) -> None:
         """Set the portal's clock so far ahead of the real one."""
         self.control("POST", "clock", {"offset_seconds": offset_seconds})
+
+    def search(self, *, lag_seconds: float | None, number: str | None = None) -> None:
+        """Let searches show a document (None: every one) so many seconds late; None: never."""
+        self.control("POST", "search", {"lag_seconds": lag_seconds, "number": number})
+
+    def feed(self, tells: str, number: str | None = None) -> None:
+        """Let the status feed tell an invoice (None: every one) `twice`, or a `stale` status behind the true one."""
+        self.control("POST", "feed", {"tells": tells, "number": number})
+
+    def forget_tokens(self) -> None:
+        """Let no access token that was given be good any longer."""
+        self.control("POST", "forget-tokens")
+
+    def meaning(self, request: bytes) -> tuple[str, str | None]:
+        """The verb of an HTTP request of this portal, and the invoice number it is about; nothing is done."""
+        told = self.control("POST", "meaning", {"request": base64.b64encode(request).decode("ascii")})
+        return told["verb"], told["number"]
 
     def reset(self) -> None:
         """Make the portal forget everything but its configuration."""

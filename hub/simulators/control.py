@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -10,7 +12,7 @@ from urllib.parse import parse_qsl
 from hub.simulators.faults import ACTS, LASTING, OF_THE_PORT, VERBS, Fault
 from hub.simulators.portal import Json, Portal, Route, Unable
 from hub.simulators.server import Server
-from hub.simulators.wire import MEGABYTE, Reply, Request, Wire
+from hub.simulators.wire import Refused, Reply, Request, Wire, parsed
 
 FAULT_NAMES = sorted({*ACTS, *OF_THE_PORT})
 FAULT_KEYS = frozenset({"fault", "verb", "times", "number", "seconds"})
@@ -27,10 +29,11 @@ class Control:
             ("GET", "/control/faults"): self._faults,
             ("POST", "/control/faults"): self._arm,
             ("DELETE", "/control/faults"): self._clear,
+            ("POST", "/control/meaning"): self._meaning,
             ("POST", "/control/reset"): self._reset,
             **portal.app.routes(),
         }
-        self.server = Server(self._answer, port=port, max_body=MEGABYTE)
+        self.server = Server(self._answer, port=port, max_body=2 * portal.app.max_body)
 
     def _answer(self, wire: Wire, request: Request) -> None:
         try:
@@ -63,6 +66,14 @@ class Control:
     def _clear(self, _body: Json) -> object:
         self._portal.clear()
         return {"armed": []}
+
+    def _meaning(self, body: Json) -> object:
+        """What a request would ask for; nothing is done."""
+        try:
+            call = self._portal.app.call(parsed(base64.b64decode(str(body.get("request")), validate=True)))
+        except (Refused, binascii.Error) as error:
+            raise Unable(400, f"request is no HTTP request in base64: {error}") from None
+        return {"verb": call.verb, "number": call.number}
 
     def _reset(self, _body: Json) -> object:
         self._portal.reset()

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hub.simulators.faults import ACTS, Fault, Faults
+from hub.simulators.faults import ACTS, Deed, Fault, Faults
 from hub.simulators.server import Server
-from hub.simulators.wire import Reply, Request, Wire
+from hub.simulators.wire import LOGIN, LOGIN_PATH, Reply, Request, Wire, page
 
 LOG_ENTRIES = 100_000  # older ones are forgotten
+GONE = page(410, "Gone", "The portal was reset in the meantime.")
 
 Json = Mapping[str, object]
 Route = Callable[[Json], object]  # JSON body or query in, JSON out; raises Unable
@@ -30,11 +31,15 @@ class Unable(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """What a request asks for. Only `run` changes anything; it may be called once or not at all."""
+    """What a request asks for. Only `run` changes anything; it may be called once or not at all.
+
+    `deny` gives what the portal says to a login that it does not know.
+    """
 
     verb: str
     number: str | None
     run: Callable[[], Reply]
+    deny: Callable[[], Reply]
 
 
 class Application(Protocol):
@@ -48,8 +53,11 @@ class Application(Protocol):
     def now(self) -> dt.datetime:
         """The portal's time, UTC."""
 
+    def clear(self) -> None:
+        """Let searches and feeds be honest again."""
+
     def reset(self) -> None:
-        """Forget every document, token and count."""
+        """Forget every document, token and count, and be honest again."""
 
     def routes(self) -> Mapping[tuple[str, str], Route]:
         """The portal's own control routes, by method and path."""
@@ -76,10 +84,14 @@ class Portal:
         self.app = app
         self.faults = Faults()
         self.log: deque[Entry] = deque(maxlen=LOG_ENTRIES)
+        self._life = 0  # counts the resets
         self._reopening: threading.Timer | None = None
         self.server = Server(self._answer, port=port, max_body=app.max_body, tls=tls)
 
     def _answer(self, wire: Wire, request: Request) -> None:
+        if request.path == LOGIN_PATH:
+            wire.reply(LOGIN)  # where one who follows a redirect comes to
+            return
         call = self.app.call(request)
         fault = self.faults.take(call.verb, call.number)
         entry = Entry(
@@ -94,13 +106,17 @@ class Portal:
         )
         self.log.append(entry)
 
+        life = self._life
+
         def commit() -> Reply:
+            if life != self._life:
+                return GONE  # a late commit of what was forgotten since
             reply = call.run()
             entry.outcome = reply.outcome
             return reply
 
         if fault:
-            ACTS[fault.name](wire, commit, fault)
+            ACTS[fault.name](wire, Deed(commit, call.deny), fault)
         else:
             wire.reply(commit())
 
@@ -112,8 +128,9 @@ class Portal:
             self.faults.arm(fault)
 
     def clear(self) -> None:
-        """Disarm every fault and open the port if it was shut."""
+        """Disarm every fault, let searches and feeds be honest, and open the port if it was shut."""
         self.faults.clear()
+        self.app.clear()
         if self._reopening:
             self._reopening.cancel()
             self._reopening = None
@@ -121,6 +138,7 @@ class Portal:
 
     def reset(self) -> None:
         """As if just started, with the same configuration."""
+        self._life += 1
         self.clear()
         self.log.clear()
         self.app.reset()

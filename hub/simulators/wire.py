@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import ssl
 import struct
@@ -63,6 +64,16 @@ def page(status: int, title: str, text: str) -> Reply:
         f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1><p>{text}</p></body></html>"
     )
     return Reply(status, "text/html; charset=utf-8", html.encode(), outcome=f"HTTP {status} {title}")
+
+
+LOGIN_PATH = "/login"
+LOGIN = Reply(
+    200,
+    "text/html; charset=utf-8",
+    b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><form method='post' action='/login'>"
+    b"<input name='user'><input name='password' type='password'><button>Sign in</button></form></body></html>",
+    outcome="HTTP 200 Sign in",
+)
 
 
 class Refused(Exception):
@@ -184,6 +195,12 @@ class Wire:
         got = self._sock.recv(256 * 1024)
         self._buffer += got
         return bool(got)
+
+
+def parsed(request: bytes) -> Request:
+    """A whole request that came by another way than a wire. Raises Refused."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    return dataclasses.replace(_parsed(head), body=body)
 
 
 def _parsed(head: bytes) -> Request:

@@ -166,6 +166,7 @@ def _settle(folder: Folder, path: Path, before: os.stat_result, handled: Handled
             durable.landed("folder.moved")
             if not _unchanged(target.lstat(), before):  # another took its place in the last moment: back with it
                 target.rename(_free(path, folder.inbox))
+                durable.landed("folder.back")
                 _forget(note)
                 return None
             if home == folder.done:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.resources
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 
 from hub import durable
+from hub.store.together import Writers
 
 BUSY_SECONDS = 30
 _MIGRATING = 0x6875_63  # PostgreSQL's advisory lock: two that start at once migrate one after the other
@@ -37,12 +37,11 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # Parameters hold what invoices and portals say: they stay out of every message.
         self.engine = sa.create_engine(self.url, pool_size=20, max_overflow=60, hide_parameters=True)
-        # SQLite has one writer at a time. Queueing here is fair and quick; its own busy handler sleeps and polls.
-        self._writer = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._writers: Writers | None = None
         if self.is_sqlite:
             event.listen(self.engine, "connect", _set_up_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
-        self._writing = self.engine.execution_options(hub_write=True)
+            self._writers = Writers(self.engine.execution_options(hub_write=True))
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(**snapshot)
 
@@ -55,7 +54,8 @@ class Database:
     @contextlib.contextmanager
     def writing(self, what: str) -> Iterator[Connection]:
         """A transaction that is durable when this returns, and never happened if it raises; `what` is its own name."""
-        with _explained(self.url), self._writer, self._writing.begin() as connection:
+        transaction = self.engine.begin() if self._writers is None else self._writers.write()
+        with _explained(self.url), transaction as connection:
             yield connection
         durable.landed(what)
 

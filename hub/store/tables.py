@@ -58,6 +58,7 @@ instance = Table(
     Column("armed_at", Utc),
     Column("armed_by", Text),
     Column("disarmed_why", Text),
+    Column("place", Text),  # where it was armed; a copy finds itself elsewhere (hub/delivery/arming.py)
 )
 
 connection = Table(
@@ -68,7 +69,7 @@ connection = Table(
     Column("paused_why", Text),
     Column("cursor", Text),
     Column("polled_at", Utc),  # the last poll, however it ended
-    Column("heard_at", Utc),  # the last poll that ended well: statuses are as of then
+    Column("heard_at", Utc),  # the last poll that ended well, of whomever; see account.heard_at
     Column("poll_error", Text),
     Column("mark", BigInteger, nullable=False, server_default="0"),  # attempts ever begun
     Column("failures", Integer, nullable=False, server_default="0"),  # in a row; see delivery/breaker.py
@@ -82,6 +83,7 @@ account = Table(
     Column("key", Text, primary_key=True),
     Column("paused_at", Utc),
     Column("paused_why", Text),
+    Column("polled_at", Utc),  # the last poll that covered it, however it ended
     Column("heard_at", Utc),  # the last poll that covered it and ended well: its statuses are as of then
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("retry_at", Utc),

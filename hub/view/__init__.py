@@ -10,8 +10,8 @@ from hub.view.explain import (
     is_known,
 )
 from hub.view.filters import FilterError, Filters, Names, read_filters
-from hub.view.invoices import STALE_AFTER, InvoiceRow, Page, as_json, invoices
-from hub.view.overview import OpenTask, Summary, UnmatchedEvent, open_tasks, summary, unmatched
+from hub.view.invoices import STALE_AFTER, InvoiceRow, Page, as_json, invoices, pressing
+from hub.view.overview import OpenTask, Summary, UnmatchedDocument, open_tasks, summary, unmatched
 from hub.view.whose_move import Outcome
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "Page",
     "Summary",
     "UnknownNumberError",
-    "UnmatchedEvent",
+    "UnmatchedDocument",
     "as_json",
     "document",
     "explain",
@@ -35,6 +35,7 @@ __all__ = [
     "invoices",
     "is_known",
     "open_tasks",
+    "pressing",
     "read_filters",
     "summary",
     "unmatched",

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hub.contract.invoice import Kind
 from hub.contract.status import Stage, Submission, WhoseMove
+from hub.schedule import Schedule
 from hub.store import tables as t
 from hub.store.database import Database
 from hub.view.whose_move import Outcome
@@ -26,11 +28,13 @@ class FilterError(ValueError):
 
 @dataclass(frozen=True)
 class Names:
-    """How the entities, customers and accounts of the configuration are called, by key."""
+    """What people are told from the configuration, by key: how things are called, when it is sent, whose day it is."""
 
     entities: Mapping[str, str] = field(default_factory=dict)
     customers: Mapping[str, str] = field(default_factory=dict)
     accounts: Mapping[str, str] = field(default_factory=dict)
+    sending: Mapping[str, Schedule] = field(default_factory=dict)  # when each connection submits
+    zones: Mapping[str, ZoneInfo] = field(default_factory=dict)  # of the accounts
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Row
 
 from hub.contract.invoice import Kind
 from hub.contract.status import Delivered, Stage, Submission, WhoseMove
+from hub.delivery.awaited import FINAL
 from hub.delivery.related import WAITS
 from hub.requirements.finding import Severity
 from hub.store import tables as t
@@ -37,6 +38,12 @@ from hub.view.whose_move import (
     whose_move_column,
 )
 
+# States in which an invoice may still have to go, so that its deadline counts; of what is in doubt nobody knows.
+NOT_GONE = (
+    *(Submission.DRAFT, Submission.HELD, Submission.READY, Submission.SENDING),
+    *(Submission.IN_DOUBT, Submission.NEEDS_HUMAN),
+)
+PRESSING = dt.timedelta(days=3)  # so long before its last day an invoice is called for
 STALE_AFTER = dt.timedelta(hours=4)
 PAGE_SIZE = 50
 
@@ -76,6 +83,7 @@ class InvoiceRow:
     as_of: dt.datetime | None  # when its portal was last heard on it; None: never
     stale: bool  # at a portal, and not heard for too long
     findings: int  # of its last check
+    send_by: dt.date | None  # while it is not at the portal: the last day on which the portal takes it
 
 
 @dataclass(frozen=True)
@@ -194,6 +202,15 @@ def invoices(
     return Page(rows, found[limit - 1] if len(found) > limit else None)
 
 
+def pressing(db: Database, *, now: dt.datetime, limit: int = PAGE_SIZE) -> tuple[InvoiceRow, ...]:
+    """The documents whose last day to be sent is near or past, the most urgent first."""
+    soon = sa.and_(_s.state.in_(NOT_GONE), _s.sent_at.is_(None), _s.send_by <= now.date() + PRESSING)
+    ids = sa.select(_d.id).select_from(_tables).where(_is_current, soon).order_by(_s.send_by, _d.id).limit(limit)
+    with db.reading() as tx:
+        rows = rows_of(tx, list(tx.execute(ids).scalars()), now=now, stale_after=STALE_AFTER)
+    return tuple(sorted(rows, key=lambda row: (row.send_by or dt.date.max, row.document_id)))
+
+
 def counted(filters: Filters) -> sa.Select[Any]:
     """How many documents match and what they amount to, for each set of facts, kind and currency."""
     each = sa.select(*_fact_columns(), _d.kind, _r.currency, _r.total).select_from(_tables)
@@ -223,7 +240,7 @@ def facts_of(row: Row[Any]) -> Facts:
 _OF_SUBMISSION = (
     *("id", "document_id", "account", "connection", "state", "since", "check_no", "tries", "portal_id", "last_raw"),
     *("reason_text", "reason_portal_code", "stage", "stage_since", "stage_reason_code", "stage_reason_text"),
-    *("stage_reason_portal_code", "first_attempt_at", "sent_at", "intake_at", "heard_at"),
+    *("stage_reason_portal_code", "first_attempt_at", "sent_at", "intake_at", "heard_at", "send_by"),
 )
 _OF_REVISION = (
     *("seq", "seller_name", "buyer_name", "order_number", "total", "payable", "currency", "issue_date", "due_date"),
@@ -247,7 +264,8 @@ def rows_of(
             *(_s[name] for name in _OF_SUBMISSION),
             *(_d[name] for name in ("entity", "customer", "kind", "number")),
             *(_r[name] for name in _OF_REVISION),
-            t.connection.c.heard_at.label("polled_well_at"),
+            t.account.c.heard_at.label("account_heard_at"),
+            t.connection.c.heard_at.label("connection_heard_at"),
             _reason_code.label("why_code"),
             findings.label("findings"),
             *_fact_columns(),
@@ -325,13 +343,19 @@ def _row(row: Row[Any], text: str | None, *, now: dt.datetime, stale_after: dt.t
         if stage and state is Submission.ACCEPTED and row.stage_since
         else row.since,
         as_of=as_of,
-        stale=_is_at_portal(facts) and now - (as_of or row.sent_at or row.since) > stale_after,
+        stale=_is_awaited(facts) and now - (as_of or row.sent_at or row.since) > stale_after,
         findings=row.findings,
+        send_by=row.send_by if state in NOT_GONE and row.sent_at is None else None,
     )
 
 
+def _is_awaited(facts: Facts) -> bool:
+    """Whether a portal's word is awaited; of what is paid, rejected or cancelled nothing more is expected."""
+    return _is_at_portal(facts) and facts.stage not in FINAL
+
+
 def _is_at_portal(facts: Facts) -> bool:
-    """Whether a portal's word is awaited: it has the document, or may have it."""
+    """Whether a portal has the document, or may have it."""
     return facts.state in (Submission.IN_DOUBT, Submission.SENT, Submission.ACCEPTED) or facts.may_have_arrived
 
 
@@ -340,9 +364,11 @@ def _as_of(row: Row[Any], facts: Facts) -> dt.datetime | None:
     heard = [row.heard_at, row.intake_at]
     if facts.state is Submission.REFUSED:
         heard.append(row.since)
-    if _is_at_portal(facts) and row.polled_well_at is not None:
+    # Both, for an account that was moved to another connection is heard there, and not where this one went.
+    polled = (row.account_heard_at, row.connection_heard_at)
+    if _is_at_portal(facts) and None not in polled:
         went_at = row.sent_at or row.first_attempt_at or row.since
-        heard.append(row.polled_well_at if row.polled_well_at >= went_at else None)
+        heard += [at for at in (min(polled),) if at >= went_at]
     return max((at for at in heard if at is not None), default=None)
 
 

@@ -38,6 +38,13 @@ class Lane:
     polled_at: dt.datetime | None = None  # the last poll, however it ended
     heard_at: dt.datetime | None = None  # the last poll that ended well
     poll_error: str | None = None
+    failures: int = 0  # in a row
+    retry_at: dt.datetime | None = None  # until then nothing is sent, for too much has failed
+    failing_why: str | None = None
+
+    def is_held(self, now: dt.datetime) -> bool:
+        """Whether it is left alone for a while."""
+        return self.retry_at is not None and self.retry_at > now
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,13 @@ class Summary:
     unmatched: int  # events that belong to no submission we know
     open_tasks: int
     connections: tuple[Lane, ...]
-    paused_accounts: tuple[Lane, ...]
+    stopped_accounts: tuple[Lane, ...]  # paused, or failing
     armed: bool  # False: nothing is sent until a person arms the workspace
     disarmed_why: str | None
+
+    def stopped(self, now: dt.datetime) -> list[Lane]:
+        """Connections and accounts that send nothing now: paused, or left alone after failures."""
+        return [lane for lane in (*self.connections, *self.stopped_accounts) if lane.paused_at or lane.is_held(now)]
 
 
 @dataclass(frozen=True)
@@ -75,16 +86,19 @@ class OpenTask:
 
 
 @dataclass(frozen=True)
-class UnmatchedEvent:
-    """What a portal said of a document that the hub does not know."""
+class UnmatchedDocument:
+    """A document that a portal spoke of and that is surely none of those we know; with its last word."""
 
     connection: str
+    number: str | None
+    portal_id: str | None
+    ours: bool  # an invoice that we know to be there bears its number, and yet it is not sure that it is meant
+    events: int
+    since: dt.datetime  # when it was first heard of
+    observed_at: dt.datetime
     concerns: str
     word: str
     raw: str
-    number: str | None
-    portal_id: str | None
-    observed_at: dt.datetime
     note: str
     document_sha256: str | None
 
@@ -117,7 +131,7 @@ def summary(db: Database, filters: Filters | None = None) -> Summary:
             unmatched=_count(tx, t.event, t.event.c.submission_id.is_(None)),
             open_tasks=_count(tx, t.task, t.task.c.answered_at.is_(None)),
             connections=_lanes(tx, t.connection),
-            paused_accounts=tuple(lane for lane in _lanes(tx, t.account) if lane.paused_at),
+            stopped_accounts=tuple(lane for lane in _lanes(tx, t.account) if lane.paused_at or lane.retry_at),
             armed=instance is None or bool(instance.armed),
             disarmed_why=instance.disarmed_why if instance else None,
         )
@@ -131,7 +145,10 @@ def _count(tx: Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -
     return tx.execute(sa.select(sa.func.count()).select_from(table).where(condition)).scalar_one()
 
 
-_LANE = ("key", "paused_at", "paused_why", "polled_at", "heard_at", "poll_error")
+_LANE = (
+    *("key", "paused_at", "paused_why", "polled_at", "heard_at", "poll_error"),
+    *("failures", "retry_at", "failing_why"),
+)
 
 
 def _lanes(tx: Connection, table: sa.Table) -> tuple[Lane, ...]:
@@ -159,10 +176,27 @@ def open_tasks(db: Database) -> tuple[OpenTask, ...]:
         return tuple(OpenTask(**row._mapping) for row in tx.execute(query))  # noqa: SLF001 - SQLAlchemy's public name
 
 
-def unmatched(db: Database, limit: int = 100) -> tuple[UnmatchedEvent, ...]:
-    """The newest events that belong to no submission we know."""
-    e = t.event.c
-    names = ("connection", "concerns", "word", "raw", "number", "portal_id", "observed_at", "note", "document_sha256")
-    query = sa.select(*(e[name] for name in names)).where(e.submission_id.is_(None)).order_by(e.id.desc()).limit(limit)
+def unmatched(db: Database, limit: int = 100, connection: str | None = None) -> tuple[UnmatchedDocument, ...]:
+    """The documents that portals spoke of and nobody here surely knows, what was heard of last first."""
+    e, s, r = t.event.c, t.submission.c, t.revision.c
+    which = (e.connection, e.portal_customer, e.number, e.portal_id, e.payload_id)
+    of = [] if connection is None else [e.connection == connection]
+    documents = (
+        sa.select(
+            sa.func.max(e.id).label("last"), sa.func.count().label("events"), sa.func.min(e.observed_at).label("since")
+        )
+        .where(e.submission_id.is_(None), *of)
+        .group_by(*which)
+        .subquery()
+    )
+    there = sa.and_(s.connection == e.connection, s.sent_at.is_not(None), r.shown_number == e.number)
+    ours = sa.exists().where(s.revision_id == r.id, there).label("ours")
+    last = ("connection", "number", "portal_id", "observed_at", "concerns", "word", "raw", "note", "document_sha256")
+    query = (
+        sa.select(*(e[name] for name in last), ours, documents.c.events, documents.c.since)
+        .join(documents, e.id == documents.c.last)
+        .order_by(e.id.desc())
+        .limit(limit)
+    )
     with db.reading() as tx:
-        return tuple(UnmatchedEvent(**row._mapping) for row in tx.execute(query))  # noqa: SLF001 - SQLAlchemy's public name
+        return tuple(UnmatchedDocument(**row._mapping) for row in tx.execute(query))  # noqa: SLF001 - SQLAlchemy's public name

@@ -105,7 +105,8 @@ def _change(subject: str, before: str | None, after: str | None) -> str:
     """What a transition changed, in plain English; a word this version does not know stays as it is."""
     words = _WORDS.get(subject, {})
     told = [words.get(word, word) for word in (before, after) if word]
-    label = {"submission": "Our submission", "stage": "The buyer's stage"}.get(subject, subject)
+    labels = {"submission": "Our submission", "stage": "The buyer's stage", "lookup": "A look at the portal"}
+    label = labels.get(subject, subject)
     return f"{label}: {' → '.join(told)}" if told else f"{label}: noted"
 
 

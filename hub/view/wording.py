@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 
 from hub.contract.status import ReasonCode, Stage, Submission, WhoseMove
+from hub.schedule import wait_told
 from hub.view.filters import Names
-from hub.view.invoices import InvoiceRow
+from hub.view.invoices import PRESSING, InvoiceRow
+from hub.view.overview import Lane, Summary
 from hub.view.whose_move import Outcome
 
 NOT_HEARD = "—"
@@ -95,6 +99,79 @@ def why(row: InvoiceRow) -> str:
     codes = ", ".join(clean(code) for code in known)
     text = clean(row.reason_text or "")
     return f"{text} ({codes})" if text and codes else text or codes
+
+
+def notices(row: InvoiceRow, names: Names, now: dt.datetime) -> tuple[str, ...]:
+    """What presses, and what is waited for; nothing where neither does."""
+    return tuple(filter(None, (deadline(row, names, now), waits(row, names, now))))
+
+
+def waits(row: InvoiceRow, names: Names, now: dt.datetime) -> str:
+    """The hours or the time that something ready waits for: `waits for business hours: opens Mon 08:00 …`."""
+    schedule = names.sending.get(row.connection or "")
+    turn = row.submission is Submission.READY and row.whose_move is WhoseMove.NOBODY_UNTIL and row.outcome is None
+    return (wait_told(schedule, row.since, now) or "") if schedule and turn else ""
+
+
+def deadline(row: InvoiceRow, names: Names, now: dt.datetime) -> str:
+    """`must be sent by 24 Nov, 2 days left`; nothing while there is time, and once it is at the portal."""
+    if row.send_by is None:
+        return ""
+    left = row.send_by - now.astimezone(names.zones.get(row.account or "", dt.UTC)).date()
+    day = f"{row.send_by.day} {row.send_by:%b}"
+    if left > PRESSING:
+        return ""
+    if left.days < 0:
+        return f"TOO LATE: it had to be sent by {day}, {_days(-left.days)} ago"
+    return f"must be sent by {day}, {f'{_days(left.days)} left' if left else 'today is the last day'}"
+
+
+def standing(rows: Iterable[InvoiceRow], names: Names, now: dt.datetime) -> tuple[str, ...]:
+    """What presses and what is waited for in a list: the deadlines first, and one line for all that waits alike."""
+    rows = tuple(rows)
+    urgent = sorted((row for row in rows if deadline(row, names, now)), key=lambda row: row.send_by or dt.date.max)
+    waiting = Counter((row.connection, told) for row in rows if (told := waits(row, names, now)))
+    return (
+        *(f"{clean(row.number)} {deadline(row, names, now)} ({submission_words(row)})" for row in urgent),
+        *(f"{clean(key or '')} ({number} ready) {told}" for (key, told), number in waiting.items()),
+    )
+
+
+def _days(number: int) -> str:
+    return f"{number} day{'' if number == 1 else 's'}"
+
+
+def disarmed(why: str | None) -> str:
+    """Why nothing is sent at all, and the next step."""
+    told = clean(why or "a person must arm this workspace first").rstrip(".")
+    return told if "hub arm" in told else f"{told}; when that is settled, run `hub arm`"
+
+
+def failures(lane: Lane) -> str:
+    """How often in a row a connection or an account failed."""
+    return "1 failure" if lane.failures == 1 else f"{lane.failures} failures in a row"
+
+
+def stopped(lane: Lane, now: dt.datetime) -> str:
+    """Why a connection or an account sends nothing now, and until when; nothing where it runs."""
+    if lane.paused_at is not None:
+        return f"{clean(lane.key)} is paused: {clean(lane.paused_why or '')} (since {age(lane.paused_at, now)})"
+    if lane.retry_at is not None and lane.is_held(now):
+        until = moment(lane.retry_at)
+        return f"{clean(lane.key)} is stopped until {until} after {failures(lane)}: {clean(lane.failing_why or '')}"
+    return ""
+
+
+def standstill(summary: Summary, now: dt.datetime) -> tuple[str, ...]:
+    """What sends nothing now: the whole workspace, connections, accounts; each with its reason."""
+    whole = () if summary.armed else (f"nothing is sent: {disarmed(summary.disarmed_why)}",)
+    return (*whole, *(stopped(lane, now) for lane in summary.stopped(now)))
+
+
+def unknown_documents(events: int) -> str:
+    """That portals speak of what nobody here knows, and what to do next."""
+    told = "1 event is of a document" if events == 1 else f"{events} events are of documents"
+    return f"{told} that nobody here surely knows: `hub reconcile` lists them"
 
 
 def heard(row: InvoiceRow, now: dt.datetime) -> str:

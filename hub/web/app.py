@@ -37,6 +37,7 @@ from hub.view import (
     invoices,
     is_known,
     open_tasks,
+    pressing,
     summary,
     unmatched,
     wording,
@@ -46,6 +47,7 @@ from hub.web.guard import HEADERS, Guard
 from hub.web.query import Query
 
 _HERE = Path(__file__).parent
+_MANY = 100  # documents that nobody knows, on a page
 _log = logging.getLogger(__name__)
 DocumentId = Annotated[int, InPath(ge=1, le=2**31 - 1)]
 Sha256 = Annotated[str, InPath(pattern=r"^[0-9a-f]{64}$")]
@@ -98,7 +100,8 @@ class _Site:
 
     def worklist(self, request: Request) -> Response:
         query = self.query_of(request)
-        return self.page("worklist.html", query=query, found=self.found(query), all=self.totals(query))
+        urgent = pressing(self.db, now=self.now(), limit=10)
+        return self.page("worklist.html", query=query, found=self.found(query), all=self.totals(query), pressing=urgent)
 
     def listed(self, request: Request) -> Response:
         found = self.found(self.query_of(request))
@@ -120,7 +123,10 @@ class _Site:
         return self.page("invoice.html", told=told, row=told.row, keys=keys)
 
     def portals(self) -> Response:
-        return self.page("portals.html", all=summary(self.db), tasks=open_tasks(self.db), unmatched=unmatched(self.db))
+        unknown = unmatched(self.db, limit=_MANY + 1)
+        more = len(unknown) > _MANY
+        told: dict[str, Any] = {"all": summary(self.db), "tasks": open_tasks(self.db)}
+        return self.page("portals.html", unmatched=unknown[:_MANY], more_unmatched=more, **told)
 
     def archived(self, sha256: Sha256, download: bool = False) -> Response:  # noqa: FBT001, FBT002 - a query parameter
         if not is_known(self.db, sha256):

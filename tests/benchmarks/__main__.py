@@ -6,10 +6,19 @@ import argparse
 import json
 import sys
 
-from tests.benchmarks import pipeline
+from tests.benchmarks import day, deliver, gate, kill, pipeline
 from tests.benchmarks.result import Result, table
 
-BENCHMARKS = {"pipeline": pipeline.run}
+BENCHMARKS = {
+    "pipeline": pipeline.run,
+    "deliver_c1": deliver.c1,
+    "deliver_c16": deliver.c16,
+    "deliver_c64": deliver.c64,
+    "deliver_c16_pg": deliver.c16_pg,
+    "gate": gate.run,
+    "day": day.run,
+    "kill": kill.run,
+}
 
 
 def main() -> int:

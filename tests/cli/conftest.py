@@ -38,7 +38,9 @@ def day(portals: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def bench(day: Bench, tmp_path: Path) -> Bench:
     """The same for one test alone."""
     shutil.copytree(day.folder, tmp_path / "workspace")
-    return Bench(tmp_path / "workspace", day.network)
+    copy = Bench(tmp_path / "workspace", day.network)
+    copy.arm()
+    return copy
 
 
 @pytest.fixture

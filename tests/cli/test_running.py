@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from workbench import HUB, Bench, Command, Running, elbow, hub, make_bench, service, until
 
-from hub import cli
+from hub import shell
 from hub.simulators.client import Simulator
 
 
@@ -185,8 +185,8 @@ def test_long_work_says_how_far_it_is_where_no_bar_can_be_drawn(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A plain line on the error output now and then; what is done in a moment says nothing."""
-    assert [7, 8] == list(cli._in_lines("checking", [7, 8], 2))
+    assert [7, 8] == list(shell.in_lines("checking", [7, 8], 2))
     assert "" == capsys.readouterr().err
-    monkeypatch.setattr(cli, "_SAY_EVERY", 0.0)
-    assert [7, 8] == list(cli._in_lines("checking", [7, 8], 2))
+    monkeypatch.setattr(shell, "_SAY_EVERY", 0.0)
+    assert [7, 8] == list(shell.in_lines("checking", [7, 8], 2))
     assert "checking: 1 of 2\nchecking: 2 of 2\n" == capsys.readouterr().err

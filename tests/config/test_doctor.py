@@ -46,6 +46,7 @@ def test_a_sound_workspace_has_nothing_to_mend(workspace: Path) -> None:
         "clock",
         "configuration",
         "database",
+        "armed",
         "folder inbox",
     ]
     assert before == sorted(workspace.rglob("*"))

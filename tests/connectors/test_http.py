@@ -210,9 +210,9 @@ def test_a_kept_alive_connection_is_watched_too(context: Context, serve: Any) ->
 
     portal = serve(once_then_drip)
     with contextlib.closing(Http(context, WireSettings(timeout="0.4s"))) as http:
-        http.send("find", "GET", portal.url, headers={})
+        http.send("submit", "POST", portal.url, headers={}, body=b"x")
         with pytest.raises(Transient, match="the time was up"):
-            http.send("find", "GET", portal.url, headers={})
+            http.send("submit", "POST", portal.url, headers={}, body=b"x")
     assert 1 == portal.connections
 
 

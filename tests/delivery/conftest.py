@@ -81,3 +81,12 @@ def house(request: pytest.FixtureRequest) -> House:
     """A workspace on SQLite, and where a test says ON_BOTH on PostgreSQL too."""
     made: House = request.getfixturevalue(getattr(request, "param", "sqlite"))
     return made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of each kind of database, one without a row; SQLite's is not made yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'hub.db'}"
+    made: str = request.getfixturevalue("postgresql")
+    return made

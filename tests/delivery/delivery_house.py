@@ -154,10 +154,14 @@ def work(ws: Workspace, clock: Clock, *, rounds: int = 80) -> None:
             continue
         with ws.db.reading() as tx:
             later = sa.select(sa.func.min(s.due_at)).where(s.state.in_(("ready", "in_doubt")), s.due_at > clock())
-            due_at = tx.execute(later).scalar_one()
-        if due_at is None:
+            due_at = [tx.execute(later).scalar_one()]
+            for place, key in ((t.connection, s.connection), (t.account, s.account)):
+                held = sa.select(place.c.retry_at).join(t.submission, key == place.c.key).where(s.state == "ready")
+                due_at += tx.execute(held.where(place.c.retry_at > clock())).scalars()
+        times = [at for at in due_at if at is not None]
+        if not times:
             return
-        clock.now = due_at + dt.timedelta(seconds=30)
+        clock.now = min(times) + dt.timedelta(seconds=30)
     raise AssertionError(f"still at work after {rounds} rounds")
 
 

@@ -182,6 +182,7 @@ class Scripted(contract.Connector):
             acknowledged_within=None if minutes is None else dt.timedelta(minutes=minutes),
             statuses=True,
             stages=frozenset(Stage),
+            max_parallel=4,
             people=self.settings.people,
         )
 

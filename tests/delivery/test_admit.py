@@ -204,7 +204,7 @@ def to_state(ws: Workspace, portal: Portal, house: House, wanted: str, stage: St
         check.check(ws, submission_id)
     if wanted in ("sending", "in_doubt", "needs_human"):
         with ws.db.writing("test") as tx:
-            assert 1 == ledger.claim(tx, submission_id, owner="x", until=ws.now(), at=ws.now())
+            assert ledger.Claim(1, 0) == ledger.claim(tx, submission_id, owner="x", until=ws.now(), at=ws.now())
             for happening in {"in_doubt": [Happening.DOUBTED], "needs_human": [Happening.STUCK]}.get(wanted, []):
                 ledger.move(tx, submission_id, happening, at=ws.now(), why="a test")
     if wanted in ("sent", "accepted", "refused"):

@@ -30,6 +30,7 @@ from hub.contract.connector import Lookup, Page
 from hub.contract.errors import AuthFailed, NeedsHuman, Reason, Scope, Transient
 from hub.contract.status import Concerns, Delivered, Stage
 from hub.delivery import collect, ledger, tasks
+from hub.delivery.awaited import open_refs
 from hub.delivery.tasks import Say, Spoken
 from hub.delivery.workspace import Workspace
 from hub.store import tables as t
@@ -261,7 +262,7 @@ def test_what_is_asked_about_ends_some_time_after_the_end(sqlite: House) -> None
 
     def refs(ws: Workspace) -> list[str | None]:
         with ws.db.reading() as tx:
-            return [one.last_raw for one in collect._open_refs(tx, "acme", ws.now())]
+            return [ref.last_raw for _, ref in open_refs(tx, "acme", ws.now())]
 
     asked.append(refs(ws))
     sqlite.clock.forward(days=300)

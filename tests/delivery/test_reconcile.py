@@ -365,3 +365,20 @@ def test_a_second_revision_of_one_that_is_absent_is_taken(sqlite: House) -> None
     work(ws, sqlite.clock)
     assert ("superseded", "sent") == (state(ws, submission_id), state(ws, second))
     assert ["corrected"] == [doc.content for doc in portal.docs]
+
+
+@ON_BOTH
+def test_a_portal_that_stays_silent_about_a_doubt_is_told_to_a_person(house: House) -> None:
+    """After two hours one task says so for the whole connection, the doubt stays, and an answer closes it."""
+    ws, portal, one = in_doubt(house, arrives=True)
+    for hours, asked in ((1, 0), (2, 1), (3, 1)):
+        house.clock.forward(hours=1, minutes=1)
+        portal.finds.append(lambda: (_ for _ in ()).throw(lost()))
+        assert "in_doubt" == reconcile.reconcile(ws, one)
+        assert asked == len(open_tasks(ws)), hours
+    (task,) = open_tasks(ws)
+    assert ("connection", "acme") == (task.scope, task.connection)
+    assert "the line went dead" in task.title
+    house.clock.forward(hours=2)
+    assert "sent" == reconcile.reconcile(ws, one)
+    assert [] == open_tasks(ws)

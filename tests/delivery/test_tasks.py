@@ -7,11 +7,25 @@ from itertools import product
 from typing import Any
 
 import pytest
-from delivery_house import ON_BOTH, House, invoice, open_tasks, receive, row, rows, state, work
+from delivery_house import (
+    INTAKE,
+    ON_BOTH,
+    House,
+    event,
+    hear,
+    invoice,
+    open_tasks,
+    receive,
+    row,
+    rows,
+    state,
+    work,
+)
+from portal_in_memory import ok, raises
 
 from hub.contract.connector import Lookup
-from hub.contract.errors import NeedsHuman, Scope
-from hub.contract.status import Submission
+from hub.contract.errors import Duplicate, NeedsHuman, Reason, Scope, Transient
+from hub.contract.status import Delivered, Submission
 from hub.delivery import asking, ledger, tasks
 from hub.delivery.asking import TaskKind
 from hub.delivery.lifecycle import Happening
@@ -228,3 +242,21 @@ def test_an_answer_that_sends_it_again_starts_afresh(ws: Workspace) -> None:
         one.sent_at,
         one.due_at,
     )
+
+
+@ON_BOTH
+def test_what_the_portal_said_before_a_person_found_it_absent_counts_no_more(house: House) -> None:
+    """It took one and refused it, a person found nothing: a duplicate then is a question, no sign that it is there."""
+    ws, portal = house.acme(lookup=Lookup.NONE, repeat="refuses")
+    lost = raises(lambda: Transient("the line went dead", delivered=Delivered.UNKNOWN))
+    known = raises(lambda: Duplicate("we know it", reasons=(Reason("we know it"),)))
+    portal.acts.extend([lost, ok, known])
+    submission_id = receive(ws, invoice("A-1"))
+    work(ws, house.clock)
+    assert "sent" == state(ws, submission_id)
+    hear(ws, event("e-1", "refused", at=house.clock(), concerns=INTAKE, payload_id=row(ws, submission_id).payload_id))
+    work(ws, house.clock)
+    [task] = open_tasks(ws, submission_id)
+    tasks.answer(ws, task.id, Spoken(Say.NOT_THERE, "ann"))
+    work(ws, house.clock)
+    assert "needs_human" == state(ws, submission_id)

@@ -128,9 +128,12 @@ def test_a_portal_that_hangs_starves_no_other(opened: Open, tmp_path: Path) -> N
     assert 3 == len(SCRIPTS["south"].arrived)
 
 
-def test_nothing_piles_up_behind_a_portal_that_hangs(opened: Open) -> None:
+def test_nothing_piles_up_behind_a_portal_that_hangs(opened: Open, tmp_path: Path) -> None:
     """A poll that takes long is not asked for again meanwhile, and no thread is added."""
     ws = opened(north=", statuses: true")
+    drop(tmp_path, *cascadia("A"))  # something young, so that it is polled often
+    local.once(ws, quiet=0)
+    SCRIPTS["north"].asked.clear()
     answered = threading.Event()
 
     def hang(_cursor: str | None) -> list[Page]:

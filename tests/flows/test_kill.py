@@ -46,11 +46,11 @@ def test_killed_three_times_it_brings_each_of_forty_invoices_there_once(tmp_path
         for least, on_the_wire in KILLS:
             sim.fault("hang_after_commit", verb="submit", number=on_the_wire, seconds=60)
             with Running("-w", bench.folder, "run") as run:
-                until(lambda: len(found := there()) >= least and on_the_wire in found)  # noqa: B023 - called at once
+                until(lambda: len(found := there()) >= least and on_the_wire in found, 60)  # noqa: B023 - called at once
                 assert -signal.SIGKILL == run.end(signal.SIGKILL)
             assert len(there()) < len(INVOICES), "it was over before it was killed"
         with Running("-w", bench.folder, "run") as run:
-            until(lambda: set(bench.states().values()) == {Submission.SENT}, 30)
+            until(lambda: set(bench.states().values()) == {Submission.SENT}, 60)
             assert 0 == run.end(signal.SIGTERM), run.lines
         assert dict.fromkeys(INVOICES, 1) == Counter(there())
         assert INVOICES == bench.states().keys()

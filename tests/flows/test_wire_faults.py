@@ -22,17 +22,6 @@ from hub.view import Outcome
 
 S = Submission
 
-# Fault of the submit and how many requests it takes until the portal has it: what was kept is found, not sent again.
-KEPT = (
-    "drop_after_commit",
-    "reset_after_commit",
-    "torn_headers_after_commit",
-    "cut_body_after_commit",
-    "html_page_after_commit",
-    "500_after_commit",
-)
-NOT_KEPT = ("drop_before_commit", "html_page", "empty_200")
-
 
 def _attempts(bench: Bench, number: str) -> list[tuple[str | None, str]]:
     """Each attempt's delivered, and the hash of what was sent."""
@@ -47,7 +36,8 @@ def _attempts(bench: Bench, number: str) -> list[tuple[str | None, str]]:
         return [(row.delivered, row.body_sha256) for row in tx.execute(query)]
 
 
-@pytest.mark.parametrize(("fault", "requests"), [*((name, 1) for name in KEPT), *((name, 2) for name in NOT_KEPT)])
+# What was kept is found, not sent again. Every other fault: test_every_fault.py.
+@pytest.mark.parametrize(("fault", "requests"), [("drop_after_commit", 1), ("html_page", 2)])
 def test_an_unclear_answer_is_doubt_and_ends_with_exactly_one(bench: Bench, fault: str, requests: int) -> None:
     """Whatever breaks after the invoice left, the portal is asked first, and in the end has it once."""
     bench.network.fault(fault, verb="submit")

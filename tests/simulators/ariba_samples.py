@@ -9,8 +9,11 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+
+import requests
 
 from hub.simulators.client import Simulator
 
@@ -26,6 +29,9 @@ ORDER = {
         {"number": 20, "quantity": "8", "unit": "EA", "price": "100.00"},
     ],
 }
+_CONNECTORS = Path(__file__).resolve().parents[1] / "connectors"
+AUTHORITY = str(_CONNECTORS / "loopback-ca.pem")
+PAIR = (_CONNECTORS / "loopback.pem", _CONNECTORS / "loopback.pem")  # certificate and key
 PATH = "/service/transaction/cxml.asp"
 XML = "text/xml; charset=utf-8"
 
@@ -213,3 +219,17 @@ def found(sim: Simulator, *filters: str, headers: Mapping[str, str] | None = Non
     """Numbers and statuses of what a search shows."""
     content = json.loads(search(sim, window(), *filters, headers=headers).body)["content"]
     return [(item["documentNumber"], item["status"]) for item in content]
+
+
+def met(url: str, document: bytes, seconds: float = 5, **options: Any) -> str:
+    """What requests makes of the answer to a submit: the exception's name, or status and kind of reply."""
+    try:
+        reply = requests.post(
+            url + PATH, document, headers={"Content-Type": XML}, timeout=seconds, verify=AUTHORITY, **options
+        )
+    except requests.RequestException as error:
+        return type(error).__name__
+    if not reply.content:
+        return f"{reply.status_code}, 0 bytes"
+    kinds = {b"<form": "form", b"<html>": "html", b"<cXML": "cXML"}
+    return f"{reply.status_code} {next((kind for mark, kind in kinds.items() if mark in reply.content), 'other')}"

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+from urllib.parse import urlencode
+
 import pytest
-from ariba_samples import BUYER, LOOSE, found, invoice, send
+from ariba_samples import BUYER, LOOSE, PATH, XML, credentials, found, invoice, search, send, window
 
 from hub.simulators.client import Simulator, SimulatorFailed
 
@@ -65,6 +68,54 @@ def test_the_log_says_what_was_asked_and_answered(sim: Simulator) -> None:
     ] == entries
 
 
+def test_the_search_can_lag_or_never_show(sim: Simulator) -> None:
+    """One number's, or every one's, for find and statuses alike, until the faults are cleared."""
+    send(sim, invoice())
+    send(sim, invoice("INV-2"))
+    sim.search(lag_seconds=3600, number="inv-1")
+    assert [("INV-2", "Sent")] == found(sim)
+    assert [] == found(sim, "documentNumber eq 'INV-1'")
+    sim.clock(3601)
+    assert [("INV-1", "Sent"), ("INV-2", "Sent")] == found(sim)
+    sim.search(lag_seconds=None)
+    assert [("INV-1", "Sent")] == found(sim), "what is said of a number goes before what is said of all"
+    sim.clear_faults()
+    assert [("INV-1", "Sent"), ("INV-2", "Sent")] == found(sim)
+
+
+def test_the_feed_can_tell_a_status_again_and_an_older_one_late(sim: Simulator) -> None:
+    """Behind the true rows, on later pages where there are pages; a search by number stays true."""
+    send(sim, invoice())
+    send(sim, invoice("INV-2"))
+    sim.advance("INV-1")
+    sim.feed("twice", "INV-2")
+    sim.feed("stale", "INV-1")
+    true, false = [("INV-1", "Acknowledged"), ("INV-2", "Sent")], [("INV-1", "Sent"), ("INV-2", "Sent")]
+    assert true + false == found(sim)
+    second = json.loads(search(sim, window(), top=2, skip=2).body)
+    assert (["INV-1", "INV-2"], True) == ([row["documentNumber"] for row in second["content"]], second["lastPage"])
+    assert true[:1] == found(sim, "documentNumber eq 'INV-1'")
+    sim.clear_faults()
+    assert true == found(sim)
+
+
+def test_tokens_can_be_forgotten(sim: Simulator) -> None:
+    """A token that was good is answered with 401; a new one is good."""
+    held = credentials(sim)
+    sim.forget_tokens()
+    assert [401, 200] == [search(sim, window(), headers=headers).http for headers in (held, None)]
+
+
+def test_the_meaning_of_a_request_is_told_without_doing_it(sim: Simulator) -> None:
+    """Verb and number, as the log would have them."""
+    head = f"POST {PATH} HTTP/1.1\r\nContent-Type: {XML}\r\n\r\n".encode()
+    assert ("submit", "INV-1") == sim.meaning(head + invoice())
+    query = urlencode({"$filter": "documentNumber eq 'INV-7'"})
+    assert ("find", "INV-7") == sim.meaning(f"GET /api/invoices/v1/prod/invoices?{query} HTTP/1.1\r\n\r\n".encode())
+    assert ("token", None) == sim.meaning(b"POST /v2/oauth/token HTTP/1.1\r\n\r\n")
+    assert ([], []) == (sim.documents(), sim.requests())
+
+
 @pytest.mark.parametrize(
     ("path", "body", "words"),
     [
@@ -78,6 +129,11 @@ def test_the_log_says_what_was_asked_and_answered(sim: Simulator) -> None:
         ("faults", {"fault": "empty_200", "seconds": 3}, "does not last"),
         ("faults", {"fault": "hang_after_commit", "seconds": 0}, "above 0"),
         ("faults", {"fault": "refuse", "verb": "submit"}, "concerns the port"),
+        ("search", {}, "lag_seconds is 'not given'"),
+        ("search", {"lag_seconds": -1}, "0 or more, or null"),
+        ("feed", {"tells": "lies"}, "one of twice, stale"),
+        ("meaning", {"request": "?"}, "no HTTP request"),
+        ("meaning", {"request": "R0VU"}, "no HTTP request"),
         ("dance", {}, "no control route"),
     ],
 )

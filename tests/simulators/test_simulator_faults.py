@@ -1,53 +1,101 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import time
 
 import pytest
-import requests
-from ariba_samples import PATH, XML, Answer, found, invoice, search, send, window
+from ariba_samples import PATH, XML, Answer, ask, found, invoice, met, search, send, window
+from workbench import until
 
 from hub.simulators.client import Simulator
+from hub.simulators.faults import ACTS, LASTING
 
 # What the caller meets, and how many documents are kept. requests takes a reply torn in its headers for a 200.
 MET = {
     "drop_before_commit": ("ConnectionError", 0),
     "drop_after_commit": ("ConnectionError", 1),
     "reset_after_commit": ("ConnectionError", 1),
+    "hang_after_commit": ("ConnectionError", 1),
     "cut_body_after_commit": ("ChunkedEncodingError", 1),
     "torn_headers_after_commit": ("200, 0 bytes", 1),
     "500_after_commit": ("500 html", 1),
     "html_page": ("200 html", 0),
     "html_page_after_commit": ("200 html", 1),
     "empty_200": ("200, 0 bytes", 0),
+    "empty_200_after_commit": ("200, 0 bytes", 1),
+    "503": ("503 other", 0),
+    "503_page": ("503 html", 0),
+    "429": ("429 html", 0),
+    "401": ("401 html", 0),
+    "401_in_body": ("200 cXML", 0),
+    "login_page": ("200 form", 0),
+    "login_redirect": ("200 form", 0),  # requests follows it, by GET
+    "slow": ("200 cXML", 1),
+    "late_commit": ("500 html", 0),
 }
 
 
-def met(sim: Simulator, document: bytes, seconds: float = 5) -> str:
-    """What requests makes of the answer."""
-    try:
-        reply = requests.post(sim.url + PATH, document, headers={"Content-Type": XML}, timeout=seconds)
-    except requests.RequestException as error:
-        return type(error).__name__
-    if not reply.content:
-        return f"{reply.status_code}, 0 bytes"
-    return f"{reply.status_code} {'html' if b'<html>' in reply.content else 'cXML'}"
+def test_every_fault_is_tried() -> None:
+    """No fault stands in the table that the test below does not know."""
+    assert set(ACTS) == set(MET)
 
 
 @pytest.mark.parametrize("fault", MET)
-def test_a_fault_shows_as_named_and_keeps_what_it_says(sim: Simulator, fault: str) -> None:
+def test_a_fault_shows_as_named_and_keeps_what_it_says(either: Simulator, fault: str) -> None:
     """The caller meets the fault once; the document is kept or not, as the name says; then all is well."""
-    sim.fault(fault, verb="submit")
-    assert MET[fault] == (met(sim, invoice()), len(sim.documents()))
-    assert "200 cXML" == met(sim, invoice("INV-2"))
-    assert MET[fault][1] + 1 == len(sim.documents())
+    either.fault(
+        fault, verb="submit", **({"seconds": 0.2 if fault != "late_commit" else 60} if fault in LASTING else {})
+    )
+    assert MET[fault] == (met(either.url, invoice()), len(either.documents()))
+    assert "200 cXML" == met(either.url, invoice("INV-2"))
+    assert MET[fault][1] + 1 == len(either.documents())
 
 
 def test_a_hang_keeps_the_document_and_says_nothing(sim: Simulator) -> None:
     """The caller's own time-out ends the wait."""
     sim.fault("hang_after_commit", verb="submit", seconds=2)
-    assert ("ReadTimeout", 1) == (met(sim, invoice(), seconds=0.2), len(sim.documents()))
+    assert ("ReadTimeout", 1) == (met(sim.url, invoice(), seconds=0.2), len(sim.documents()))
+
+
+def test_a_late_commit_comes_late_and_not_after_a_reset(sim: Simulator) -> None:
+    """What was answered with 500 is there a little later; a portal that was reset meanwhile has forgotten it."""
+    sim.fault("late_commit", verb="submit", seconds=0.3)
+    assert 500 == send(sim, invoice()).http
+    assert [] == sim.documents()
+    until(lambda: 1 == len(sim.documents()))
+    sim.fault("late_commit", verb="submit", seconds=0.3)
+    assert 500 == send(sim, invoice("INV-2")).http
+    sim.reset()
+    time.sleep(0.5)
+    assert [] == sim.documents()
+
+
+def test_too_many_requests_says_when_to_come_back(sim: Simulator) -> None:
+    """Retry-After is in whole seconds."""
+    sim.fault("429", seconds=7)
+    assert "7" == send(sim, invoice()).headers["Retry-After"]
+
+
+def test_an_unknown_login_is_told_in_the_form_of_the_address(sim: Simulator) -> None:
+    """As cXML with a reference number where documents are posted, as JSON where a token or a list is asked for."""
+    sim.fault("401_in_body", times=3)
+    told = send(sim, invoice())
+    assert (200, 401) == (told.http, told.code)
+    assert "ANERR-" in told.text
+    listed = search(sim, window(), headers={"Authorization": "Bearer x"})
+    assert (401, {"error": "the access token is unknown or has expired"}) == (listed.http, json.loads(listed.body))
+    granted = ask(sim.url, "POST", "/v2/oauth/token", b"grant_type=client_credentials")
+    assert (401, "Basic") == (granted.http, granted.headers["WWW-Authenticate"])
+
+
+def test_a_redirect_leads_to_a_login_form_and_is_no_request_of_the_portal(sim: Simulator) -> None:
+    """Who follows it finds a form; the log has what was asked, once."""
+    sim.fault("login_redirect", verb="submit")
+    assert "302, 0 bytes" == met(sim.url, invoice(), allow_redirects=False)
+    assert b"<form" in ask(sim.url, "GET", "/login").body
+    assert ["submit"] == [entry["verb"] for entry in sim.requests()]
 
 
 def test_a_fault_hits_its_verb_its_number_and_as_often_as_told(sim: Simulator) -> None:

@@ -176,9 +176,9 @@ class Rows:
 
 
 def lanes(rows: Rows) -> None:
-    """One connection that was heard ten minutes ago, and one account."""
+    """One connection and one account, which were heard ten minutes ago."""
     rows.lane(t.connection, "ariba", polled_at=ago(minutes=10), heard_at=ago(minutes=10))
-    rows.lane(t.account, "north-acme")
+    rows.lane(t.account, "north-acme", polled_at=ago(minutes=10), heard_at=ago(minutes=10))
 
 
 def every_state_and_stage(rows: Rows) -> dict[tuple[Submission, Stage | None], int]:

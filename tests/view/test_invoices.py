@@ -127,6 +127,7 @@ MOVED = ago(minutes=40)
         ({"state": S.SENT, "sent_at": ago(hours=6)}, ago(hours=5), ago(hours=5), True),
         ({"state": S.ACCEPTED, "sent_at": ago(hours=6), "heard_at": ago(hours=1)}, ago(hours=5), ago(hours=1), False),
         ({"state": S.ACCEPTED, "sent_at": ago(hours=6), "heard_at": ago(hours=5)}, None, ago(hours=5), True),
+        ({"state": S.ACCEPTED, "stage": Stage.PAID, "heard_at": ago(days=9)}, None, ago(days=9), False),
         ({"state": S.ACCEPTED, "sent_at": ago(hours=2), "intake_at": ago(hours=2)}, None, ago(hours=2), False),
         ({"state": S.IN_DOUBT, "first_attempt_at": ago(hours=6)}, ago(hours=7), None, True),
         ({"state": S.REFUSED, "first_attempt_at": ago(hours=6)}, ago(minutes=1), MOVED, False),
@@ -139,14 +140,28 @@ MOVED = ago(minutes=40)
 def test_a_status_is_as_old_as_the_last_word_on_it(
     db: Database, values: dict[str, Any], polled: dt.datetime | None, as_of: dt.datetime | None, *, stale: bool
 ) -> None:
-    """A poll counts for what was at the portal by then; without one, only words about this invoice count."""
+    """A poll of its account counts for what was at the portal by then; without one, only words about it count.
+
+    That others of the same connection were heard a minute ago makes nothing fresher.
+    """
     with db.writing("test") as tx:
         rows = Rows(tx)
-        rows.lane(t.connection, "ariba", heard_at=polled, polled_at=ago(minutes=1))
+        rows.lane(t.connection, "ariba", heard_at=ago(minutes=1), polled_at=ago(minutes=1))
+        rows.lane(t.account, "north-acme", heard_at=polled, polled_at=ago(minutes=1))
         since = MOVED if values["state"] == S.REFUSED else ago(hours=9)
         rows.invoice(number="INV-1", since=since, **values)
     row = only(db)
     assert (as_of, stale) == (row.as_of, row.stale)
+
+
+def test_an_account_that_moved_is_not_heard_where_it_was(db: Database) -> None:
+    """Its new connection tells of it, and nothing of what went through the old one."""
+    with db.writing("test") as tx:
+        rows = Rows(tx)
+        rows.lane(t.connection, "old", heard_at=ago(hours=3), polled_at=ago(minutes=1))
+        rows.lane(t.account, "north-acme", heard_at=ago(minutes=1), polled_at=ago(minutes=1))
+        rows.invoice(S.SENT, "INV-1", connection="old", sent_at=ago(hours=9))
+    assert ago(hours=3) == only(db).as_of
 
 
 def test_how_old_is_stale_is_told_from_outside(db: Database) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from hub.contract.status import Submission, WhoseMove
 from hub.store import tables as t
 from hub.store.database import Database
 from hub.view import Filters, Outcome, open_tasks, read_filters, summary, unmatched
+from hub.view.wording import standstill
 
 
 def of(kind: Kind, amount: str, currency: str = "EUR") -> dict[str, Any]:
@@ -42,7 +44,7 @@ def test_an_empty_ledger_has_a_summary(db: Database) -> None:
     assert (True, (), (), 0, 0) == (
         empty.armed,
         empty.connections,
-        empty.paused_accounts,
+        empty.stopped_accounts,
         empty.open_tasks,
         empty.unmatched,
     )
@@ -70,7 +72,7 @@ def test_how_the_hub_is_doing(day: Any) -> None:
     assert ["ariba", "by-hand", "openfield"] == sorted(lanes)
     assert (ago(minutes=9), None) == (lanes["ariba"].heard_at, lanes["ariba"].poll_error)
     assert (ago(hours=31), ago(hours=30)) == (lanes["openfield"].heard_at, lanes["openfield"].paused_at)
-    assert ["south-basin"] == [lane.key for lane in all_.paused_accounts]
+    assert ["south-basin"] == [lane.key for lane in all_.stopped_accounts]
     assert (3, 2) == (all_.open_tasks, all_.unmatched)
 
 
@@ -86,6 +88,40 @@ def test_open_tasks_name_their_invoice(day: Any) -> None:
     tasks = open_tasks(day.db)
     assert [day.ids["hostile"], day.ids["manual"], None] == [task.document_id for task in tasks]
     assert ("INV-20790", "cedar", "openfield") == (tasks[1].number, tasks[1].customer, tasks[2].connection)
+
+
+def test_what_is_left_alone_for_a_while_is_told_until_then(db: Database) -> None:
+    """Connections and accounts; when the time has come they run again, with their failures still counted."""
+    until = NOW + dt.timedelta(minutes=1)
+    failing = {"failures": 3, "retry_at": until, "failing_why": "503"}
+    with db.writing("test") as tx:
+        rows = Rows(tx)
+        rows.lane(t.connection, "ariba", **failing)
+        rows.lane(t.connection, "coupa")
+        rows.lane(t.account, "north-acme", **failing)
+    all_ = summary(db)
+    assert ["ariba", "north-acme"] == [lane.key for lane in all_.stopped(NOW)]
+    told = "is stopped until 2031-03-14 09:31:00 UTC after 3 failures in a row: 503"
+    assert (f"ariba {told}", f"north-acme {told}") == standstill(all_, NOW)
+    assert () == standstill(all_, until)
+
+
+def test_unmatched_words_are_shown_by_document(db: Database) -> None:
+    """How often, since when, the last word, and whether a delivered invoice of ours bears the number."""
+    with db.writing("test") as tx:
+        rows = Rows(tx)
+        rows.invoice(Submission.SENT, number="INV-7", connection="ariba", sent_at=NOW)
+        rows.event(None, "Sent", "accepted", number="INV-7", observed_at=ago(hours=3))
+        for at, raw in ((ago(hours=2), "Sent"), (ago(hours=1), "Paid")):
+            rows.event(None, raw, "unknown", number="INV-9", portal_id="P-9", observed_at=at)
+        rows.event(None, "Sent", "accepted", number="INV-9", connection="coupa")
+    told = [(one.connection, one.number, one.ours, one.events, one.raw, one.since) for one in unmatched(db)]
+    assert [
+        ("coupa", "INV-9", False, 1, "Sent", ago(hours=2)),
+        ("ariba", "INV-9", False, 2, "Paid", ago(hours=2)),
+        ("ariba", "INV-7", True, 1, "Sent", ago(hours=3)),
+    ] == told
+    assert ["coupa"] == [one.connection for one in unmatched(db, connection="coupa")]
 
 
 def test_unmatched_words_are_shown(day: Any) -> None:

@@ -14,7 +14,7 @@ from hub.contract.status import Submission
 from hub.printing import print_explanations, print_status, print_tasks
 from hub.store.database import Database
 from hub.view import Filters, Names, Outcome, Page, explain_document, invoices, open_tasks, summary
-from hub.view.wording import FAILED_TO_SEND, MARKS, STAGES, SUBMISSIONS
+from hub.view.wording import FAILED_TO_SEND, MARKS, STAGES, SUBMISSIONS, disarmed
 
 OURS = re.compile(r"\x1b\[[0-9;]*m")  # the styles that we put there
 
@@ -139,6 +139,21 @@ def test_tasks_say_what_to_do_line_by_line(day: Any) -> None:
     lines = [line.strip() for line in OURS.sub("", out.getvalue()).splitlines()]
     start = lines.index("INV-20790, Cedar Foods; until 2031-03-17 09:30:00 UTC")
     assert ["Open the portal.", "Key the invoice in.", "Enter its confirmation here."] == lines[start + 1 : start + 4]
+
+
+def test_what_stands_still_and_what_nobody_knows_is_said_first(day: Any) -> None:
+    """Beside the worklist and beside the tasks, with the next step."""
+    for show in (
+        lambda console: status(day, console),
+        lambda console: print_tasks(console, (), names=NAMES, now=NOW, summary=summary(day.db)),
+    ):
+        console, out = terminal()
+        show(console)
+        said = OURS.sub("", out.getvalue())
+        assert said.startswith("openfield is paused: the portal does not accept the password (since 1 d)\n")
+        assert "2 events are of documents that nobody here surely knows: `hub reconcile` lists them\n" in said
+    assert "hub arm" in disarmed("the database was restored.")
+    assert "moved; run `hub arm`" == disarmed("moved; run `hub arm`")
 
 
 def test_nothing_to_show_is_said() -> None:

@@ -42,8 +42,14 @@ def working_day(rows: Rows, blobs: Blobs) -> dict[str, int]:
         paused_why="the portal does not accept the password",
     )
     rows.lane(t.connection, "by-hand")
-    rows.lane(t.account, "north-acme")
-    rows.lane(t.account, "south-basin", paused_at=ago(days=2), paused_why="no trading relationship yet")
+    rows.lane(t.account, "north-acme", heard_at=ago(minutes=9))
+    rows.lane(
+        t.account,
+        "south-basin",
+        heard_at=ago(hours=31),
+        paused_at=ago(days=2),
+        paused_why="no trading relationship yet",
+    )
     rows.put(t.instance, id="i", host="h", created_at=ago(days=90), armed=True)
     ids = {"held": _held(rows), "refused": _refused(rows, blobs), "hostile": _hostile(rows), "manual": _manual(rows)}
     ids |= _others(rows)

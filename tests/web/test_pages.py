@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_rows import Rows, every_state_and_stage, lanes
+from ledger_rows import HOSTILE, NOW, Rows, ago, every_state_and_stage, lanes
 from lxml import html
 from working_day import REPLY, SENT
 
 from hub.contract.status import Stage, Submission, WhoseMove
+from hub.store import tables as t
 from hub.view import Outcome
 from hub.view.wording import MARKS, MOVES, STAGES, SUBMISSIONS
 
@@ -267,12 +269,36 @@ def test_portals_and_tasks(site: Any) -> None:
     """What is paused and why, what a person must do, and what nobody knows."""
     tree = page(site, "/portals")
     lines = [text(row) for row in tree.xpath("//section[h2='Connections']//tbody/tr")]
-    assert "ariba runs 9 min ago 9 min ago nothing" in lines
+    assert "ariba runs 9 min ago 9 min ago no" in lines
     assert any(
         line.startswith("openfield paused since 1 d the portal does not accept the password 1 d ago") for line in lines
     )
     assert 3 == len(tree.xpath("//section[@id='tasks']/div"))
-    assert 2 == len(tree.xpath("//section[@id='unmatched']//tbody/tr"))
+    unknown = [text(row) for row in tree.xpath("//section[@id='unmatched']//tbody/tr")]
+    assert 2 == len(unknown)
+    assert unknown[1].startswith("INV-7777 ariba 2031-03-14 07:30:00 UTC “Received by network” accepted (intake)")
+
+
+def test_what_is_left_alone_after_failures_is_told_with_its_reason(empty: Any) -> None:
+    """On both pages, for connections and accounts; a portal's words stay words. Afterwards it runs again."""
+    until = NOW + dt.timedelta(minutes=12)
+    failing = {"failures": 5, "failing_why": HOSTILE}
+    with empty.db.writing("test") as tx:
+        rows = Rows(tx)
+        rows.lane(t.connection, "ariba", retry_at=until, **failing)
+        rows.lane(t.account, "north-acme", retry_at=until, **failing)
+        rows.lane(t.connection, "openfield", retry_at=ago(minutes=1), **failing)
+        rows.put(t.instance, id="i", host="h", created_at=NOW, armed=False, disarmed_why=f"ann: {HOSTILE}")
+    tree = page(empty, "/portals")
+    lines = [text(row) for row in tree.xpath("//section[h2='Connections']//tbody/tr | //section[h2='Connections']/p")]
+    stopped = "stopped until 2031-03-14 09:42:00 UTC after 5 failures in a row <script>"
+    assert lines[0].startswith(f"ariba {stopped}")
+    assert lines[1].startswith("openfield runs, after 5 failures in a row <script>")
+    assert lines[2].startswith(f"Account north-acme: {stopped}")
+    for alarms in (tree.xpath("//p[@class='alarm']"), page(empty, "/").xpath("//p[@class='alarm']")):
+        assert text(alarms[0]).startswith("Nothing is sent. ann: <script>")
+        assert text(alarms[0]).endswith("run `hub arm`")
+    assert ["Stopped: ariba, north-acme. See why"] == [text(alarm) for alarm in alarms[1:]]
 
 
 # ---- Documents

@@ -12,7 +12,7 @@ from hub.simulators.ariba.config import Config, ConfigError, load
 from hub.simulators.ariba.network import Network
 from hub.simulators.portal import Call, Route
 from hub.simulators.process import arguments, serve
-from hub.simulators.wire import Request, page
+from hub.simulators.wire import Reply, Request, page
 
 
 class Ariba:
@@ -31,19 +31,27 @@ class Ariba:
     def call(self, request: Request) -> Call:
         """What this request asks for, without doing it."""
         address = self._addresses.get(request.path)
-        return address(request) if address else Call("other", None, lambda: page(404, "Not Found", "No such page."))
+        return address(request) if address else Call("other", None, _nothing_here, _nothing_here)
 
     def now(self) -> dt.datetime:
         """The network's time, UTC."""
         return self._network.now()
 
+    def clear(self) -> None:
+        """Let searches and feeds be honest again."""
+        self._network.clear()
+
     def reset(self) -> None:
-        """Forget every document, token and count."""
+        """Forget every document, token and count, and be honest again."""
         self._network.reset()
 
     def routes(self) -> Mapping[tuple[str, str], Route]:
         """The buyer's control routes."""
         return control.routes(self._network)
+
+
+def _nothing_here() -> Reply:
+    return page(404, "Not Found", "No such page.")
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping
 
-from hub.simulators.ariba.network import NEXT, Document, Network
+from hub.simulators.ariba.network import NEXT, TELLINGS, Document, Network
 from hub.simulators.portal import Json, Route, Unable
 
 
@@ -39,6 +39,9 @@ def routes(network: Network) -> Mapping[tuple[str, str], Route]:
         return {"now": network.now().isoformat()}
 
     return {
+        ("POST", "/control/search"): lambda body: _search(network, body),
+        ("POST", "/control/feed"): lambda body: _feed(network, body),
+        ("POST", "/control/forget-tokens"): lambda _: network.forget_tokens(),
         ("POST", "/control/advance"): lambda body: change(body, None),
         ("POST", "/control/set"): lambda body: change(body, _text(body, "status")),
         ("POST", "/control/reject"): lambda body: change(body, "Rejected", _text(body, "reason")),
@@ -49,12 +52,32 @@ def routes(network: Network) -> Mapping[tuple[str, str], Route]:
     }
 
 
+def _search(network: Network, body: Json) -> object:
+    seconds = body.get("lag_seconds", "not given")
+    if isinstance(seconds, bool) or not (seconds is None or (isinstance(seconds, int | float) and seconds >= 0)):
+        raise Unable(400, f"lag_seconds is {seconds!r}; give a number of 0 or more, or null for never")
+    network.lag(_number(body), None if seconds is None else dt.timedelta(seconds=seconds))
+    return {"lag_seconds": seconds}
+
+
+def _feed(network: Network, body: Json) -> object:
+    how = body.get("tells")
+    if how not in TELLINGS:
+        raise Unable(400, f"tells is {how!r}; give one of {', '.join(TELLINGS)}")
+    network.tell_again(_number(body), str(how))
+    return {"tells": how}
+
+
 def _document(network: Network, body: Json) -> Document:
     number, buyer = _text(body, "number"), body.get("buyer")
     document = network.named(number, None if buyer is None else str(buyer))
     if document is None:
         raise Unable(404, f"no invoice {number} is here" + (f" for buyer {buyer}" if buyer else ""))
     return document
+
+
+def _number(body: Json) -> str | None:
+    return None if body.get("number") is None else _text(body, "number")
 
 
 def _text(body: Json, key: str) -> str:

@@ -11,7 +11,7 @@ from lxml import etree
 from hub.simulators.ariba import checks, mime, structure
 from hub.simulators.ariba.answers import Refusal, profile, status
 from hub.simulators.ariba.config import Buyer, Config, Supplier
-from hub.simulators.ariba.envelope import NETWORK, Envelope, authenticated, envelope, parsed
+from hub.simulators.ariba.envelope import NETWORK, Envelope, authenticated, envelope, parsed, stranger
 from hub.simulators.ariba.invoice import read
 from hub.simulators.ariba.network import Incoming, Network
 from hub.simulators.portal import Call
@@ -32,15 +32,15 @@ class Transactions:
     def call(self, request: Request) -> Call:
         """What the document asks for; nothing is checked yet beyond what is needed to know it."""
         if request.method != "POST":
-            return _answered(page(405, "Method Not Allowed", "cXML documents are posted."))
+            return self._answered(page(405, "Method Not Allowed", "cXML documents are posted."))
         if request.media_type() not in mime.XML_TYPES | mime.MULTIPART_TYPES:
-            return _answered(page(415, "Unsupported Media Type", "Send text/xml, or multipart with text/xml as root."))
+            return self._answered(page(415, "Unsupported Media Type", "Send text/xml, or multipart around it."))
         try:
             content_type = request.header("Content-Type") or ""
             document, parts = mime.opened(content_type, request.body, self._network.config.max_attachment_bytes)
             root = parsed(document)
         except Refusal as refusal:
-            return Call("submit", None, self._refuse(refusal))
+            return Call("submit", None, self._refuse(refusal), self._deny)
         header = root.find("Request/InvoiceDetailRequest/InvoiceDetailRequestHeader")
         asked = root.find("Request/*")
         verb = VERBS.get(str(asked.tag), "submit") if asked is not None else "submit"
@@ -48,6 +48,7 @@ class Transactions:
             verb,
             None if header is None else header.get("invoiceID"),
             lambda: self._execute(request, root, parts),
+            self._deny,
         )
 
     def _execute(self, request: Request, root: etree._Element, parts: tuple[mime.Part, ...]) -> Reply:
@@ -98,6 +99,12 @@ class Transactions:
     def _refuse(self, refusal: Refusal) -> Callable[[], Reply]:
         return lambda: status(refusal.code, refusal.text, self._network.now())
 
+    def _deny(self) -> Reply:
+        return self._refuse(stranger())()
+
+    def _answered(self, reply: Reply) -> Call:
+        return Call("submit", None, lambda: reply, self._deny)
+
 
 def _partner(found: Envelope, config: Config) -> Buyer:
     """The buyer it is addressed to. Raises Refusal (403) where the two do not trade."""
@@ -105,7 +112,3 @@ def _partner(found: Envelope, config: Config) -> Buyer:
         if buyer.anid == found.target and found.sender in buyer.suppliers:
             return buyer
     raise Refusal(403, f"No trading relationship between {found.sender} and {found.target}")
-
-
-def _answered(reply: Reply) -> Call:
-    return Call("submit", None, lambda: reply)

@@ -91,7 +91,12 @@ def authenticated(found: Envelope, config: Config) -> Supplier:
             supplier.shared_secret.encode(), found.secret.encode()
         ):
             return supplier
-    raise with_reference(401, "Error:Invalid or unrecognized sender credentials.")
+    raise stranger()
+
+
+def stranger() -> Refusal:
+    """What the network says to a sender that it does not know."""
+    return with_reference(401, "Error:Invalid or unrecognized sender credentials.")
 
 
 def stamp(text: str | None, where: str) -> dt.datetime:

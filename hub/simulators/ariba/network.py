@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -19,6 +19,9 @@ from hub.simulators.ariba.orders import broken_rule, check_remaining, ordered, t
 REFUSED = frozenset({"Failed", "Rejected"})
 GONE = REFUSED | {"Canceled"}  # what no longer counts against an order
 NEXT = {"Queued": "Sent", "Sent": "Acknowledged", "Acknowledged": "Approved", "Approved": "Paid"}
+
+
+TELLINGS = ("twice", "stale")  # the same status again; the one before it, behind it
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,21 @@ class Network:
         self.config = config
         self.lock = threading.RLock()
         self._settle = dt.timedelta(seconds=settle)
+        self._lags: dict[str | None, dt.timedelta | None] = {}  # number, None: any → how late; None: never shown
+        self._told_again: dict[str | None, set[str]] = {}  # number, None: any → words of TELLINGS
         self._tokens: dict[str, tuple[Supplier, dt.datetime]] = {}
         self.reset()
+
+    def clear(self) -> None:
+        """Let searches lag no more than they were started with, and the feed be honest."""
+        with self.lock:
+            self._lags = {None: self._settle}
+            self._told_again = {}
 
     def reset(self) -> None:
         """Forget everything but the configuration."""
         with self.lock:
+            self.clear()
             self.offset = dt.timedelta()
             self.documents: list[Document] = []
             self.calls: Counter[tuple[str, int, int]] = Counter()  # (supplier, seconds of a window, its index) → calls
@@ -114,14 +126,33 @@ class Network:
         """The invoices a search shows now, oldest first; with `number` only those that bear it."""
         with self.lock:
             of_number = self._by_number.get((supplier, _same(number)), []) if number is not None else self.documents
-            shown_before = self.now() - self._settle
+            now = self.now()
             return [
                 document
                 for document in of_number
-                if document.supplier == supplier
-                and document.stored_at <= shown_before
-                and document.invoice.operation == "new"
+                if document.supplier == supplier and document.invoice.operation == "new" and self._shows(document, now)
             ]
+
+    def lag(self, number: str | None, lag: dt.timedelta | None) -> None:
+        """Let searches show documents of this number (None: all) so late; None: never."""
+        with self.lock:
+            self._lags[None if number is None else _same(number)] = lag
+
+    def tell_again(self, number: str | None, how: str) -> None:
+        """Let the feed tell documents of this number (None: all) again as one of TELLINGS says."""
+        with self.lock:
+            self._told_again.setdefault(None if number is None else _same(number), set()).add(how)
+
+    def told_again(self, documents: Sequence[Document], now: dt.datetime) -> list[tuple[Document, str]]:
+        """What the feed tells behind these documents' true statuses: the same ones, and the ones before them."""
+        with self.lock:
+            told = []
+            for document in documents:
+                hows = self._told_again.get(_same(document.invoice.number), self._told_again.get(None, set()))
+                past = [change.status for change in document.changes if change.at <= now]
+                told += [(document, status) for status in past[-1:] if "twice" in hows]
+                told += [(document, status) for status in past[-2:-1] if "stale" in hows]
+            return told
 
     def named(self, number: str, buyer: str | None) -> Document | None:
         """The invoice that a control request means: of this number the last one that lives, else the last one."""
@@ -147,6 +178,11 @@ class Network:
             ]
             self._note(document)
 
+    def forget_tokens(self) -> None:
+        """Let no token be good any longer."""
+        with self.lock:
+            self._tokens.clear()
+
     def token(self, supplier: Supplier) -> str:
         """A new access token for this supplier."""
         with self.lock:
@@ -159,6 +195,11 @@ class Network:
         with self.lock:
             supplier, ends = self._tokens.get(token, (None, self.now()))
             return supplier if self.now() < ends else None
+
+    def _shows(self, document: Document, now: dt.datetime) -> bool:
+        """Whether a search shows this document yet."""
+        lag = self._lags.get(_same(document.invoice.number), self._lags[None])
+        return lag is not None and document.stored_at <= now - lag
 
     def _duplicate(self, incoming: Incoming, now: dt.datetime) -> str:
         """Why this document is one that was received before; "" if it is not."""

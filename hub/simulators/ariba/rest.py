@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
+import functools
 import hmac
 import json
 import re
@@ -65,7 +66,8 @@ class Api:
 
     def token(self, request: Request) -> Call:
         """A call for a token."""
-        return Call("token", None, lambda: self._or_denied(lambda: self._grant(request)))
+        grant = functools.partial(self._grant, request)
+        return Call("token", None, lambda: self._or_denied(grant), lambda: _denial(_unknown_client()))
 
     def invoices(self, request: Request) -> Call:
         """A call for invoices: find where a number is asked for, else statuses."""
@@ -75,7 +77,8 @@ class Api:
         return Call(
             "statuses" if number is None else "find",
             number,
-            lambda: self._or_denied(lambda: self._list(request, pairs)),
+            lambda: self._or_denied(lambda: self._list(request, pairs, feed=number is None)),
+            lambda: _denial(_unknown_token()),
         )
 
     def _grant(self, request: Request) -> Reply:
@@ -101,9 +104,9 @@ class Api:
         for supplier in self._network.config.suppliers:
             if hmac.compare_digest(f"{supplier.client_id}:{supplier.client_secret}".encode(), pair):
                 return supplier
-        raise Denied(401, "invalid_client: client authentication failed", (("WWW-Authenticate", "Basic"),))
+        raise _unknown_client()
 
-    def _list(self, request: Request, pairs: Sequence[tuple[str, str]]) -> Reply:
+    def _list(self, request: Request, pairs: Sequence[tuple[str, str]], *, feed: bool) -> Reply:
         if request.method != "GET":
             raise Denied(405, "invoices are read by GET", (("Allow", "GET"),))
         supplier = self._caller(request)
@@ -112,17 +115,20 @@ class Api:
         found = self._network.found(supplier.anid, question.equals.get("documentNumber"))
         now = self._network.now()
         matching = [document for document in found if _answers(document, question, now)]
-        shown = matching[question.skip : question.skip + question.top]
-        last = question.skip + question.top >= len(matching)
-        content = ", ".join(_shown(document, now) for document in shown)
+        rows = [(document, document.at(now).status) for document in matching]
+        if feed:
+            rows += self._network.told_again(matching, now)
+        shown = rows[question.skip : question.skip + question.top]
+        last = question.skip + question.top >= len(rows)
+        content = ", ".join(_shown(document, status) for document, status in shown)
         body = f'{{"content": [{content}], "lastPage": {json.dumps(last)}}}'
-        return Reply(200, "application/json", body.encode(), limits, f"HTTP 200 {len(shown)} of {len(matching)}")
+        return Reply(200, "application/json", body.encode(), limits, f"HTTP 200 {len(shown)} of {len(rows)}")
 
     def _caller(self, request: Request) -> Supplier:
         scheme, _, token = (request.header("Authorization") or "").partition(" ")
         supplier = self._network.bearer(token.strip()) if scheme.lower() == "bearer" else None
         if supplier is None:
-            raise Denied(401, "the access token is unknown or has expired", (("WWW-Authenticate", "Bearer"),))
+            raise _unknown_token()
         if not hmac.compare_digest((request.header("apiKey") or "").encode(), supplier.api_key.encode()):
             raise Denied(401, "the apiKey is missing or not this application's")
         if request.header("X-ARIBA-NETWORK-ID") != supplier.anid:
@@ -156,7 +162,7 @@ class Api:
         try:
             return answer()
         except Denied as denied:
-            return _json(denied.status, {"error": str(denied)}, denied.headers)
+            return _denial(denied)
 
 
 def read_question(pairs: Sequence[tuple[str, str]]) -> Question:
@@ -227,16 +233,28 @@ def _within(time: dt.datetime, period: tuple[dt.datetime, dt.datetime] | None) -
     return period is None or period[0] <= time.replace(microsecond=0) <= period[1]
 
 
-def _shown(document: Document, now: dt.datetime) -> str:
+def _shown(document: Document, status: str) -> str:
     """The fields that have been seen in answers, and no other; amounts as JSON numbers with all their digits."""
     summary = document.invoice.summary
     amounts = {"invoiceAmount": summary.net, "subTotalAmount": summary.subtotal, "taxAmount": summary.amounts["tax"]}
     fields = [
         f'"documentNumber": {json.dumps(document.invoice.number)}',
-        f'"status": {json.dumps(document.at(now).status)}',
+        f'"status": {json.dumps(status)}',
         *(f'"{name}": {{"amount": {amount:f}}}' for name, amount in amounts.items()),
     ]
     return f"{{{', '.join(fields)}}}"
+
+
+def _unknown_client() -> Denied:
+    return Denied(401, "invalid_client: client authentication failed", (("WWW-Authenticate", "Basic"),))
+
+
+def _unknown_token() -> Denied:
+    return Denied(401, "the access token is unknown or has expired", (("WWW-Authenticate", "Bearer"),))
+
+
+def _denial(denied: Denied) -> Reply:
+    return _json(denied.status, {"error": str(denied)}, denied.headers)
 
 
 def _json(status: int, content: object, headers: tuple[tuple[str, str], ...] = ()) -> Reply:

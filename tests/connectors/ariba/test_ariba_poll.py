@@ -15,7 +15,7 @@ from connectors.ariba.settings import Rest
 from hub.contract.connector import InvoiceKey, OpenRef, Page, StatusEvent
 from hub.contract.errors import PortalChanged, Transient
 from hub.contract.invoice import Kind, Money
-from hub.contract.status import Concerns, Delivered, Stage
+from hub.contract.status import Concerns, Delivered, Intake, Stage
 
 NOW = dt.datetime(2026, 10, 12, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -58,9 +58,8 @@ class Network:
 
 
 def polled(network: object, cursor: str | None, refs: list[OpenRef], now: dt.datetime = NOW) -> list[Page]:
-    return list(
-        poll(network, cursor, refs, identity="api AN1", now=now, overlap=HOUR, reach=dt.timedelta(days=30))  # type: ignore[arg-type]
-    )
+    back = {"overlap": HOUR, "daily_overlap": dt.timedelta(days=2), "reach": dt.timedelta(days=30)}
+    return list(poll(network, cursor, refs, identity="api AN1", now=now, **back))  # type: ignore[arg-type]
 
 
 def told(pages: list[Page]) -> list[tuple[str | None, str]]:
@@ -98,6 +97,20 @@ def test_the_overlap_tells_nothing_twice_and_every_change() -> None:
     assert [NOW - HOUR, NOW - HOUR + dt.timedelta(minutes=1)] == [start for _, start, _ in network.asked[1:3]]
 
 
+def test_once_a_day_a_poll_reaches_further_back() -> None:
+    """What a clock hours behind ours hid is told then; what was told is not, nor what somebody else's document was."""
+    before = rows(("A-1", "Sent"), ("KEYED", "Paid"))
+    network = Network(before, [], rows(("A-1", "Approved"), ("KEYED", "Paid")), [])
+    cursor, seen = None, []
+    for hours, last_raw in ((0, "Sent"), (1, "Sent"), (25, "Sent"), (26, "Approved")):
+        pages = polled(network, cursor, [ref(last_raw=last_raw)], NOW + dt.timedelta(hours=hours))
+        cursor = pages[-1].next_cursor
+        seen.append(told(pages))
+    assert [[("KEYED", "Paid")], [], [("A-1", "Approved")], []] == seen
+    starts = [start - NOW for _, start, _ in network.asked[1:]]
+    assert [dt.timedelta(hours=-1), dt.timedelta(hours=1 - 48), dt.timedelta(hours=24)] == starts
+
+
 def test_two_documents_of_one_number_do_not_tell_each_other_anew() -> None:
     """A refused one and its successor stand in every list beside each other."""
     both = rows(("A-1", "Failed"), ("A-1", "Sent"))
@@ -108,6 +121,18 @@ def test_two_documents_of_one_number_do_not_tell_each_other_anew() -> None:
         cursor = pages[-1].next_cursor
         seen.append(told(pages))
     assert [[("A-1", "Failed"), ("A-1", "Sent")], [], [("A-1", "Approved")]] == seen
+
+
+def test_several_new_stages_of_one_number_in_one_answer_are_none() -> None:
+    """The list has no times: whichever of them holds, it is not claimed; what is not new does not make it unsure."""
+    network = Network(rows(("A-1", "Approved")), rows(("A-1", "Paid"), ("A-1", "Approved"), ("A-2", "Paid")))
+    (first,) = polled(network, None, [ref()])
+    (second,) = polled(network, first.next_cursor, [ref()])
+    (both,) = polled(Network(rows(("A-1", "Paid"), ("A-1", "Approved"), ("A-1", "Sent"))), None, [ref()])
+    assert [("Paid", Stage.PAID), ("Paid", Stage.PAID)] == [(event.raw, event.word) for event in second.events]
+    assert [("Paid", Stage.UNKNOWN), ("Approved", Stage.UNKNOWN), ("Sent", Intake.PENDING)] == [
+        (event.raw, event.word) for event in both.events
+    ]
 
 
 def test_an_event_has_one_id_and_says_what_was_said() -> None:
@@ -155,13 +180,14 @@ def test_what_was_yielded_before_an_error_is_not_told_again() -> None:
         yield start + HOUR, rows(("A-1", "Sent"))
         raise Transient("gone", delivered=Delivered.UNKNOWN)
 
-    pages = poll(broken, None, [ref()], identity="x", now=NOW, overlap=HOUR, reach=HOUR)
+    pages = poll(broken, None, [ref()], identity="x", now=NOW, overlap=HOUR, daily_overlap=HOUR, reach=HOUR)
     first = next(pages)
     with pytest.raises(Transient):
         next(pages)
     network = Network(rows(("A-1", "Sent"), ("A-2", "Sent")))
     assert [("A-2", "Sent")] == told(polled(network, first.next_cursor, [ref()]))
-    assert NOW - dt.timedelta(days=2) == network.asked[0][1], "the window's end less the overlap"
+    until = NOW - dt.timedelta(days=2) + HOUR
+    assert until - dt.timedelta(days=2) == network.asked[0][1], "not yet read far back in one piece"
 
 
 @pytest.mark.parametrize("cursor", ["2026-10-12", "[]", '{"buyers": 7}', '{"buyers": {"x": {}}}'])

@@ -17,8 +17,10 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("failures", sa.Integer(), server_default="0", nullable=False))
         op.add_column(table, sa.Column("retry_at", types.Utc(timezone=True), nullable=True))
         op.add_column(table, sa.Column("failing_why", sa.Text(), nullable=True))
+    op.add_column("account", sa.Column("polled_at", types.Utc(timezone=True), nullable=True))
     op.add_column("account", sa.Column("heard_at", types.Utc(timezone=True), nullable=True))
     op.add_column("submission", sa.Column("looked_at", types.Utc(timezone=True), nullable=True))
+    op.add_column("instance", sa.Column("place", sa.Text(), nullable=True))
     op.create_table(
         "gate",
         sa.Column("connection", sa.Text(), nullable=False),
