@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 
 from hub import durable
-from hub.store.together import Writers
+from hub.store.together import Writers, begin
 
 BUSY_SECONDS = 30
 _MIGRATING = 0x6875_63  # PostgreSQL's advisory lock: two that start at once migrate one after the other
@@ -40,8 +40,7 @@ class Database:
         self._writers: Writers | None = None
         if self.is_sqlite:
             event.listen(self.engine, "connect", _set_up_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
-            self._writers = Writers(self.engine.execution_options(hub_write=True))
+            self._writers = Writers(self.engine)
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(**snapshot)
 
@@ -49,6 +48,8 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """A consistent read; raises StoreError if the database cannot be had."""
         with _explained(self.url), self._reading.connect() as connection:
+            if self.is_sqlite:
+                begin(connection, "BEGIN")
             yield connection
 
     @contextlib.contextmanager
@@ -97,7 +98,7 @@ def insert_new(tx: Connection, table: sa.Table, **values: Any) -> int | None:
 
 
 def _set_up_sqlite(raw: sqlite3.Connection, _record: Any) -> None:
-    raw.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
+    raw.isolation_level = None  # the driver begins nothing by itself; `begin` does
     for pragma in (f"busy_timeout = {BUSY_SECONDS * 1000}", "synchronous = FULL", "foreign_keys = ON"):
         raw.execute(f"PRAGMA {pragma}").close()
     # Two that open a new file at once: SQLite's busy handler does not wait for this one.
@@ -111,12 +112,6 @@ def _set_up_sqlite(raw: sqlite3.Connection, _record: Any) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A write takes the lock at once: a read that turns into a write could otherwise fail in the middle.
-    writes = connection.get_execution_options().get("hub_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 # SQLite's words, and what a person can do.

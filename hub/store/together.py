@@ -67,13 +67,22 @@ class Writers:
             self._turn.release()
 
 
+def begin(connection: Connection, how: str) -> None:
+    """Begin a transaction of SQLite's; by an event of the engine's it would make every statement slower."""
+    try:
+        connection.connection.cursor().execute(how)
+    except sqlite3.Error as error:
+        raise sa.exc.OperationalError(how, None, error) from error
+
+
 class _Group:
     """Writes that become durable together."""
 
     def __init__(self, engine: Engine) -> None:
         self.connection = engine.connect()
-        try:
+        try:  # at once with the lock: a read that turns into a write could otherwise fail in the middle
             self.connection.begin()
+            begin(self.connection, "BEGIN IMMEDIATE")
         except BaseException:
             self.connection.close()
             raise

@@ -165,7 +165,7 @@ def test_a_file_system_without_wal(workspace: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sqlite3, "connect", lambda *_, **__: connect(":memory:"))
     check = look("database", workspace)
     assert check.ok is False
-    assert check.fix.startswith(f"put the database on a local disk ({workspace}/hub.yaml:8)")
+    assert check.fix.startswith(f"put the database on a local disk ({workspace}/hub.yaml:10)")
 
 
 def test_a_clock_that_is_behind(workspace: Path) -> None:

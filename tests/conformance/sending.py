@@ -25,7 +25,7 @@ _TEXTS = {
     "other": "Zażółć gęślą jaźń, 股份有限公司, ﬁne, e\u0301 and é, ²³ €",
 }
 _CONTROLS = {"bell": "\x07", "escape": "\x1b", "backspace": "\x08", "vertical-tab": "\x0b"}
-_BRIEF = 0.5  # seconds in which a call has failed for good, however often it may ask
+_BRIEF = 0.25  # seconds in which a call has failed for good, however often it may ask
 _LONG = 60  # seconds for ten thousand lines
 _ROUNDED = {  # quantities and prices whose products are no whole cents
     "lines": tuple((Decimal(3), Decimal("0.333")) for _ in range(7)),

@@ -6,6 +6,7 @@ from ariba_stand import AribaStand
 from conformance import Conformance
 from conformance.access import Access
 from conformance.once import Once
+from faults import FAULTS
 
 
 class TestAriba(Conformance):
@@ -14,10 +15,26 @@ class TestAriba(Conformance):
     Stand = AribaStand
 
 
+# What is the same with REST and without it is tried with it: here only one of each kind of what can be lost.
+_ONE_OF_EACH = (
+    "refuse",
+    "drop_before_commit",
+    "html_page",
+    "401",
+    "cut_request",
+    "drop_after_commit",
+    "500_after_commit",
+    "cut_body_after_commit",
+    "late_commit",
+    "tls_broken",
+)
+
+
 class _Blind(AribaStand):
     """An account that can only send."""
 
     with_rest = False
+    faults = tuple(FAULTS[name] for name in _ONE_OF_EACH)
 
 
 class TestAribaWithoutRest(Access, Once):
