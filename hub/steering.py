@@ -18,7 +18,7 @@ _WORD = "arm"
 
 
 @click.command(name="stop-all")
-@click.option("--why", required=True)
+@click.option("--why", default="no reason was given", show_default=True)
 @click.pass_obj
 @by_whom
 def stop_all(folder: Path, why: str, by: str) -> None:
