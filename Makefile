@@ -1,6 +1,6 @@
 # make demo   the whole job on simulated portals, then the page
 # make test   the whole suite
-# make kill   every death at every point, then `hub run` killed at random moments: a quarter of an hour
+# make kill   every death at every point, then `hub run` killed at random moments: half an hour
 # Each sets everything up first; the second time that takes a moment only.
 PYTHON ?= python3
 VENV   := .venv
@@ -24,7 +24,7 @@ demo: setup
 	$(BIN)/hub demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

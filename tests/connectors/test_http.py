@@ -104,7 +104,7 @@ def refused_port() -> str:
     return f"http://127.0.0.1:{port}"
 
 
-@pytest.mark.parametrize("url", [refused_port(), "http://no-such-host.invalid"])
+@pytest.mark.parametrize("url", [refused_port(), "http://no-such-host.invalid"], ids=["refused", "no such name"])
 def test_without_a_connection_nothing_was_delivered(context: Context, url: str) -> None:
     """Refused, and a name that does not exist: certainly not delivered."""
     assert Delivered.NO is failure(context, url).delivered
