@@ -179,6 +179,8 @@ def _show(ws: Workspace, rows: list[InvoiceRow] | None = None) -> None:
     console, stands = Console(), summary(ws.db)
     page = Page(tuple(_all_rows(ws) if rows is None else rows), None)
     print_status(console, page, names=_names(ws), now=ws.now(), summary=stands)
+    if stands.armed and ws.arming.refused:
+        click.echo(f"hub: nothing is sent from here: {clean(ws.arming.refused)}", err=True)
     if not console.is_terminal:
         for told in (*standstill(stands, ws.now()), *standing(page.rows, _names(ws), ws.now())):
             click.echo(f"hub: {told}", err=True)

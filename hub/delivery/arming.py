@@ -137,7 +137,7 @@ class Arming:
         elif verdict.here and verdict.armed and _last_said(tx) != verdict.here:
             ledger.note(tx, INSTANCE, at=at, actor=ledger.HUB, why=verdict.here)
         if verdict.here and verdict.armed and not verdict.ledger:
-            _log.warning("nothing is sent from here: %s", verdict.here)
+            _log.info("nothing is sent from here: %s", verdict.here)
         self._adopt(verdict)
 
     def _begin(self, tx: Connection, taken_in: Path | None) -> None:
