@@ -288,13 +288,15 @@ def test_what_is_left_alone_after_failures_is_told_with_its_reason(empty: Any) -
         rows.lane(t.connection, "ariba", retry_at=until, **failing)
         rows.lane(t.account, "north-acme", retry_at=until, **failing)
         rows.lane(t.connection, "openfield", retry_at=ago(minutes=1), **failing)
+        rows.lane(t.connection, "quiet")
         rows.put(t.instance, id="i", host="h", created_at=NOW, armed=False, disarmed_why=f"ann: {HOSTILE}")
     tree = page(empty, "/portals")
     lines = [text(row) for row in tree.xpath("//section[h2='Connections']//tbody/tr | //section[h2='Connections']/p")]
     stopped = "stopped until 2031-03-14 09:42:00 UTC after 5 failures in a row <script>"
     assert lines[0].startswith(f"ariba {stopped}")
     assert lines[1].startswith("openfield runs, after 5 failures in a row <script>")
-    assert lines[2].startswith(f"Account north-acme: {stopped}")
+    assert lines[2].startswith("quiet stands still, as above")
+    assert lines[3].startswith(f"Account north-acme: {stopped}")
     for alarms in (tree.xpath("//p[@class='alarm']"), page(empty, "/").xpath("//p[@class='alarm']")):
         assert text(alarms[0]).startswith("Nothing is sent. ann: <script>")
         assert text(alarms[0]).endswith("run `hub arm`")
