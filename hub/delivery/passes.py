@@ -24,7 +24,7 @@ from sqlalchemy.dialects import sqlite
 from hub.contract.errors import Transient
 from hub.contract.status import Delivered
 from hub.store import tables as t
-from hub.store.database import Database
+from hub.store.database import Database, set_up_sqlite
 
 SLACK = 0.02  # seconds added to each window: a request is on the wire a little after it was let go, now more, now less
 _WANTED = 1.0  # seconds past its turn for which a waiting request still holds polls back: it must wake and ask again
@@ -201,19 +201,7 @@ def _make(engine: sa.Engine) -> float | None:
 
 
 def _set_up_sqlite(raw: sqlite3.Connection, _record: Any) -> None:
-    raw.isolation_level = None  # the driver begins nothing by itself
-    raw.execute(f"PRAGMA busy_timeout = {_LOCK_SECONDS * 1000}").close()
-    raw.execute("PRAGMA synchronous = NORMAL").close()
-    ends = time.monotonic() + _LOCK_SECONDS
-    while True:  # two that make a new file at once: SQLite's busy handler does not wait for this one
-        try:
-            raw.execute("PRAGMA journal_mode = WAL").close()
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > ends:
-                raise
-            time.sleep(0.02)
-        else:
-            return
+    set_up_sqlite(raw, "synchronous = NORMAL", busy_seconds=_LOCK_SECONDS)
 
 
 def _set_up_postgresql(raw: psycopg.Connection[Any], _record: Any) -> None:

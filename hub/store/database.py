@@ -39,7 +39,7 @@ class Database:
         self.engine = sa.create_engine(self.url, pool_size=20, max_overflow=60, hide_parameters=True)
         self._writers: Writers | None = None
         if self.is_sqlite:
-            event.listen(self.engine, "connect", _set_up_sqlite)
+            event.listen(self.engine, "connect", _set_up)
             self._writers = Writers(self.engine)
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(**snapshot)
@@ -97,12 +97,16 @@ def insert_new(tx: Connection, table: sa.Table, **values: Any) -> int | None:
     return row_id
 
 
-def _set_up_sqlite(raw: sqlite3.Connection, _record: Any) -> None:
-    raw.isolation_level = None  # the driver begins nothing by itself; `begin` does
-    for pragma in (f"busy_timeout = {BUSY_SECONDS * 1000}", "synchronous = FULL", "foreign_keys = ON"):
+def set_up_sqlite(raw: sqlite3.Connection, *pragmas: str, busy_seconds: float) -> None:
+    """Make a new connection to a SQLite file ours: in WAL mode, and beginning no transaction by itself.
+
+    Raises sqlite3.OperationalError if the file stays locked for so long.
+    """
+    raw.isolation_level = None
+    for pragma in (f"busy_timeout = {int(busy_seconds * 1000)}", *pragmas):
         raw.execute(f"PRAGMA {pragma}").close()
     # Two that open a new file at once: SQLite's busy handler does not wait for this one.
-    ends = time.monotonic() + BUSY_SECONDS
+    ends = time.monotonic() + busy_seconds
     while True:
         try:
             raw.execute("PRAGMA journal_mode = WAL").close()
@@ -112,6 +116,10 @@ def _set_up_sqlite(raw: sqlite3.Connection, _record: Any) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def _set_up(raw: sqlite3.Connection, _record: Any) -> None:
+    set_up_sqlite(raw, "synchronous = FULL", "foreign_keys = ON", busy_seconds=BUSY_SECONDS)
 
 
 # SQLite's words, and what a person can do.

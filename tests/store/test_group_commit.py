@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,37 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
+class InOrder:
+    """A lock that serves those who wait in the order in which they came, which Python's does not promise."""
+
+    def __init__(self) -> None:
+        self._one = threading.Lock()
+        self._held = False
+        self._waiting: deque[threading.Event] = deque()
+
+    def acquire(self) -> bool:
+        with self._one:
+            if not self._held:
+                self._held = True
+                return True
+            mine = threading.Event()
+            self._waiting.append(mine)
+        return mine.wait()
+
+    def release(self) -> None:
+        with self._one:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._held = False
+
+
 def together(db: Database, *bodies: Body) -> dict[int, BaseException | None]:
     """Let these write in one group, in this order; what each raised."""
     came: dict[int, BaseException | None] = {}
     writers = db._writers
     assert writers is not None
+    writers._turn = InOrder()  # type: ignore[assignment]
 
     def write(number: int, body: Body) -> None:
         try:
@@ -80,7 +107,8 @@ def together(db: Database, *bodies: Body) -> dict[int, BaseException | None]:
     threads = [threading.Thread(target=write, args=one) for one in enumerate(bodies)]
     for number, thread in enumerate(threads):
         if number:
-            until(lambda: writers._group is not None and writers._coming == number - 1)  # noqa: B023 - used at once
+            # Whoever is coming waits already, so that this one comes behind him.
+            until(lambda: writers._group is not None and len(writers._turn._waiting) == number - 1)  # type: ignore[attr-defined] # noqa: B023
         thread.start()
     for thread in threads:
         thread.join(20)
