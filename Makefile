@@ -1,6 +1,6 @@
 # make demo   the whole job on simulated portals, then the page
 # make test   the whole suite
-# make kill   every death at every point, then `hub run` killed at random moments: most of an hour
+# make kill   every death at every point, then `hub run` killed at random moments: twenty minutes
 # Each sets everything up first; the second time that takes a moment only.
 PYTHON ?= python3
 VENV   := .venv
