@@ -48,7 +48,8 @@ def failed(
     tx.execute(table.update().where(table.c.key == key).values(failures=failures, retry_at=until, failing_why=words))
     if until is not None:
         why = f"nothing is sent until {until:%Y-%m-%d %H:%M:%S} UTC, after {failures} failures in a row: {words}"
-        ledger.note(tx, f"{table.name}:{key}", before="running", after="held", at=at, actor=ledger.HUB, why=why)
+        before = "running" if row.retry_at is None else "held"  # the trial failed
+        ledger.note(tx, f"{table.name}:{key}", before=before, after="held", at=at, actor=ledger.HUB, why=why)
     return until is not None
 
 

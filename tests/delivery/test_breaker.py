@@ -69,8 +69,8 @@ def test_a_portal_that_is_down_is_left_alone_and_tried_with_one_invoice(house: H
     waiting = [one for one in ones if row(ws, one).due_at is None or row(ws, one).due_at <= house.clock()]
     assert waiting == try_all(ws, waiting)
     assert (0, None, None) == (place(ws).failures, place(ws).retry_at, place(ws).failing_why)
-    told = [each.after for each in rows(ws, t.transition, t.transition.c.subject == "connection:acme")]
-    assert ["held", "held", "running"] == told
+    told = [(each.before, each.after) for each in rows(ws, t.transition, t.transition.c.subject == "connection:acme")]
+    assert [("running", "held"), ("held", "held"), ("held", "running")] == told
 
 
 def test_while_a_trial_is_on_its_way_nothing_else_goes(sqlite: House) -> None:
